@@ -1,0 +1,64 @@
+"""Every recipe under zoo/ is a flagfile that the training program understands."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.project import source
+
+FLAGFILES = sorted((source.REPO / "zoo").glob("*/train.flags"))
+
+# Parses each file into a fresh copy of the program's flags; validators run, training does not.
+PARSE = """
+import copy, json, sys
+from absl import flags
+from tatl_keras.bin import train
+
+results = {}
+for path in sys.argv[1:]:
+    values = copy.deepcopy(flags.FLAGS)
+    try:
+        rest = values(["tatl-train", f"--flagfile={path}"])[1:]
+        results[path] = {"model": values["model"].value, "rest": rest, "error": None}
+    except flags.Error as error:
+        results[path] = {"model": None, "rest": [], "error": str(error)}
+print(json.dumps(results))
+"""
+
+
+def parse(*paths):
+    command = [sys.executable, "-c", PARSE, *map(str, paths)]
+    done = subprocess.run(command, cwd=source.REPO, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def parsed():
+    return parse(*FLAGFILES)
+
+
+def test_there_are_flagfiles():
+    assert FLAGFILES
+
+
+@pytest.mark.parametrize("path", FLAGFILES, ids=lambda p: p.parent.name)
+def test_flagfile_parses(path, parsed):
+    result = parsed[str(path)]
+    assert result["error"] is None
+    assert result["rest"] == [], "a word in a flagfile that is no flag"
+    assert result["model"] == path.parent.name
+
+
+@pytest.mark.parametrize("path", FLAGFILES, ids=lambda p: p.parent.name)
+def test_flagfile_says_what_it_is(path):
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    assert first.startswith("#") and path.parent.name in first
+
+
+def test_a_flagfile_with_a_typo_fails(tmp_path):
+    path = tmp_path / "train.flags"
+    path.write_text("--modle=test_tiny_concat\n")
+    assert "modle" in parse(path)[str(path)]["error"]
