@@ -1,18 +1,16 @@
 """Every recipe under zoo/ is a flagfile that the training program understands."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
-from tests.project import source
+from tests.project import fresh, source
 
 FLAGFILES = sorted((source.REPO / "zoo").glob("*/train.flags"))
 
 # Parses each file into a fresh copy of the program's flags; validators run, training does not.
 PARSE = """
-import copy, json, sys
+import copy, json
 from absl import flags
 from tatl_keras.bin import train
 
@@ -29,10 +27,7 @@ print(json.dumps(results))
 
 
 def parse(*paths):
-    command = [sys.executable, "-c", PARSE, *map(str, paths)]
-    done = subprocess.run(command, cwd=source.REPO, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(fresh.run(PARSE, *paths).splitlines()[-1])
 
 
 @pytest.fixture(scope="module")

@@ -1,59 +1,38 @@
 """Importing the library starts nothing: no framework, no flags, no network, until it is used."""
 
 import ast
-import subprocess
 import sys
-import textwrap
 
 import pytest
 
-from tests.project import source
-
-NO_NETWORK = """
-    import sys
-
-    def refuse(event, args):
-        if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname"):
-            raise RuntimeError(f"import reached for the network: {event} {args}")
-
-    sys.addaudithook(refuse)
-"""
-
-
-def run(code):
-    """Runs code in a fresh interpreter that fails on any network access; gives what it printed."""
-    program = textwrap.dedent(NO_NETWORK) + textwrap.dedent(code)
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, cwd=source.REPO, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+from tests.project import fresh, source
 
 
 def test_importing_the_package_imports_nothing_else():
-    loaded = run(
-        """
-        before = set(sys.modules)
-        import tatl_keras
-        assert tatl_keras.__version__ and "zoo" in dir(tatl_keras)
-        print(*sorted(m.split(".")[0] for m in set(sys.modules) - before))
-        """
+    loaded = fresh.run(
+        "before = set(sys.modules)\n"
+        "import tatl_keras\n"
+        "assert tatl_keras.__version__ and 'zoo' in dir(tatl_keras)\n"
+        "print(*{m.split('.')[0] for m in set(sys.modules) - before})\n"
     )
     heavy = set(loaded.split()) - set(sys.stdlib_module_names)
     assert heavy == {"tatl_keras"}, f"`import tatl_keras` also imported {sorted(heavy)}"
 
 
 def test_importing_every_part_defines_no_flags_and_stays_offline():
-    out = run(
-        """
-        import importlib
-        import tatl_keras
-        for name in tatl_keras.__all__:
-            getattr(tatl_keras, name)
-        from absl import flags
-        print(*[m for m in flags.FLAGS.flags_by_module_dict() if m.startswith("tatl_keras")])
-        """
+    defined = fresh.run(
+        "import tatl_keras\n"
+        "for name in tatl_keras.__all__:\n"
+        "    getattr(tatl_keras, name)\n"
+        "from absl import flags\n"
+        "print(*[m for m in flags.FLAGS.flags_by_module_dict() if m.startswith('tatl_keras')])\n"
     )
-    assert not out.strip(), f"flags belong to tatl_keras/bin. Defined by: {out}"
+    assert not defined.strip(), f"flags belong to tatl_keras/bin. Defined by: {defined}"
+
+
+def test_a_fresh_interpreter_refuses_the_network():
+    with pytest.raises(AssertionError, match="no network in tests"):
+        fresh.run("import socket\nsocket.create_connection(('example.com', 80))\n")
 
 
 def test_an_unknown_part_is_an_attribute_error():
@@ -67,10 +46,7 @@ def test_an_unknown_part_is_an_attribute_error():
 def test_flags_are_defined_by_programs_only(path):
     if path.parent.name == "bin":
         pytest.skip("a program: flags belong here")
-    calls = [source.dotted(n.func) or "" for n in ast.walk(source.parse(path)) if _is_call(n)]
-    defines = [c for c in calls if c.split(".")[-1].startswith(("DEFINE_", "mark_flag"))]
+    nodes = [n for n in ast.walk(source.parse(path)) if isinstance(n, ast.Call)]
+    names = [(source.dotted(n.func) or "").split(".")[-1] for n in nodes]
+    defines = [n for n in names if n.startswith(("DEFINE_", "mark_flag"))]
     assert not defines, f"{path.relative_to(source.REPO)} defines flags: {defines}"
-
-
-def _is_call(node):
-    return isinstance(node, ast.Call)
