@@ -29,6 +29,7 @@ for _name, _folder in {
     "KERAS_HOME": "keras",
     "KAGGLEHUB_CACHE": "kagglehub",
     "HF_HOME": "huggingface",
+    "HYPOTHESIS_STORAGE_DIRECTORY": "hypothesis",
     "TFDS_DATA_DIR": "tensorflow_datasets",
     "MPLCONFIGDIR": "matplotlib",
 }.items():
