@@ -34,7 +34,8 @@ class Attention(keras.layers.Layer):
     no effect and gets no gradient. A row with nothing to attend gives zeros, in A and in Y. The
     softmax runs in float32 under any dtype policy (in float64 under "float64").
 
-    Weights, in the order of `get_weights()`: `key_kernel` W_K (Dx, Dq), `value_kernel` W_V (Dx, Dv).
+    Weights, in the order of `get_weights()`: `key_kernel` W_K (Dx, Dq) and `value_kernel` W_V
+    (Dx, Dv).
 
     Args:
         value_dim: Dv, integer of at least 1; None takes Dq, the channels of the query.
@@ -165,8 +166,8 @@ class SelfAttention(keras.layers.Layer):
     rows of Y; its own row is computed like any other. A row with nothing to attend gives zeros, in
     A and in Y. The softmax runs in float32 under any dtype policy (in float64 under "float64").
 
-    Weights, in the order of `get_weights()`: `query_kernel` W_Q (Dx, Dq), `key_kernel` W_K (Dx, Dq),
-    `value_kernel` W_V (Dx, Dv).
+    Weights, in the order of `get_weights()`: `query_kernel` W_Q (Dx, Dq), `key_kernel` W_K
+    (Dx, Dq) and `value_kernel` W_V (Dx, Dv).
 
     Args:
         key_dim: Dq, integer of at least 1.
@@ -202,8 +203,10 @@ class SelfAttention(keras.layers.Layer):
     >>> outputs, scores = layer(tokens, use_causal_mask=True, return_attention_scores=True)
     >>> tuple(outputs.shape)
     (1, 3, 4)
-    >>> scores[0].numpy().round(2).tolist()
-    [[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.33, 0.33, 0.33]]
+    >>> print(scores[0].numpy().round(2))
+    [[1.   0.   0.  ]
+     [0.5  0.5  0.  ]
+     [0.33 0.33 0.33]]
 
     Reference:
         Vaswani et al., "Attention Is All You Need", 2017, sections 3.2.1 and 3.2.3,
@@ -237,9 +240,7 @@ class SelfAttention(keras.layers.Layer):
             value_kernel=(channels, self.value_dim or self.key_dim),
         )
 
-    def call(
-        self, inputs, padding_mask=None, use_causal_mask=False, return_attention_scores=False
-    ):
+    def call(self, inputs, padding_mask=None, use_causal_mask=False, return_attention_scores=False):
         shape = self._check_shape(inputs.shape)
         if padding_mask is None:
             padding_mask = getattr(inputs, "_keras_mask", None)
