@@ -1,0 +1,22 @@
+"""Encoders: raw model inputs to tokens, a pooled vector and a mask; freezing lives here."""
+
+from tatl_keras.encoders.base import Encoder
+from tatl_keras.encoders.build import build_image, build_text
+from tatl_keras.encoders.catalog import names
+from tatl_keras.encoders.embed import BagOfEmbeddings
+from tatl_keras.encoders.image import ImageEncoder
+from tatl_keras.encoders.lstm import LSTMTextEncoder
+from tatl_keras.encoders.presets import PresetError
+from tatl_keras.encoders.text import TransformerTextEncoder
+
+__all__ = [
+    "BagOfEmbeddings",
+    "Encoder",
+    "ImageEncoder",
+    "LSTMTextEncoder",
+    "PresetError",
+    "TransformerTextEncoder",
+    "build_image",
+    "build_text",
+    "names",
+]
