@@ -5,7 +5,6 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 PACKAGE = REPO / "tatl_keras"
-SUBPACKAGES = ("layers", "encoders", "fusion", "data", "models", "zoo", "training", "serving")
 
 
 def module_name(path):
