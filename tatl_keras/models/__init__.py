@@ -1,0 +1,5 @@
+"""Models composed of encoders, a fusion and a head."""
+
+from tatl_keras.models.classifier import TextAssistedClassifier
+
+__all__ = ["TextAssistedClassifier"]

@@ -1,0 +1,108 @@
+"""The SavedModel: raw bytes and strings in, labels and probabilities out."""
+
+import os
+import shutil
+import tempfile
+
+import tensorflow as tf
+
+
+def export(model, filepath, overwrite=False):
+    """Writes a SavedModel that TensorFlow Serving, or any TensorFlow, loads without this library.
+
+    Its signature `serving_default` takes
+
+        image_bytes    (B,) string   encoded pictures, b"" where there is none
+        text           (B,) string   UTF-8, b"" where there is none
+
+    and gives
+
+        probabilities  (B, num_classes) float32
+        label          (B,) string   the most probable class
+        scores         (B, num_classes) float32, the logits
+
+    Decoding, resizing, normalising and tokenising happen in the graph, with the code that training
+    used. The process that loads it must import `tensorflow_text` for a model with a text encoder.
+    The directory appears whole or not at all. One unreadable picture fails the whole request.
+
+    Args:
+        model: a `TextAssistedClassifier` with a preprocessor.
+        filepath: directory to write; for TensorFlow Serving `<model>/<integer version>`.
+        overwrite: bool, replace what is there.
+
+    Raises:
+        ValueError: the model has no preprocessor, or one whose vocabulary is not learned yet.
+        FileExistsError: `filepath` exists and `overwrite` is false.
+
+    Example:
+
+    >>> import tempfile, tensorflow as tf
+    >>> from tatl_keras import zoo
+    >>> model = zoo.build("test_resnet_image_only", num_classes=2, class_names=["cat", "dog"])
+    >>> directory = tempfile.mkdtemp() + "/1"
+    >>> model.export(directory)
+    >>> serve = tf.saved_model.load(directory).signatures["serving_default"]
+    >>> serve(image_bytes=tf.constant([b""]), text=tf.constant([b""]))["probabilities"].numpy()
+    array([[0.5, 0.5]], dtype=float32)
+    """
+    filepath = os.fspath(filepath)
+    if model.preprocessor is None:
+        raise ValueError(
+            "`model` must have a preprocessor to be exported with raw inputs. "
+            "Received: model with preprocessor=None"
+        )
+    if model.preprocessor.needs_vocabulary:
+        raise ValueError(
+            "`model` must be trained before it is exported. "
+            "Received: a model whose vocabulary is not learned yet. Call `fit` first."
+        )
+    if os.path.exists(filepath) and not overwrite:
+        raise FileExistsError(
+            f"`filepath` must not exist. Received: filepath={filepath!r}. "
+            "Choose the next version number, or pass overwrite=True."
+        )
+    parent = os.path.dirname(os.path.abspath(filepath))
+    os.makedirs(parent, exist_ok=True)
+    beside = tempfile.mkdtemp(prefix=".exporting-", dir=parent)
+    try:
+        module = _serving_module(model)
+        tf.saved_model.save(module, beside, signatures={"serving_default": module.serve})
+        os.chmod(beside, 0o755)
+        if os.path.exists(filepath):
+            shutil.rmtree(filepath)
+        os.rename(beside, filepath)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _serving_module(model):
+    """A `tf.Module` with the model's variables and its `serve` function, and nothing of Keras."""
+    names = model.class_names or [str(label) for label in range(model.num_classes)]
+    module = tf.Module()
+    module.model_variables = [variable.value for variable in model.variables]
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None], tf.string, name="image_bytes"),
+            tf.TensorSpec([None], tf.string, name="text"),
+        ]
+    )
+    def serve(image_bytes, text):
+        rows = tf.size(image_bytes)
+        checks = [
+            tf.debugging.assert_equal(
+                rows, tf.size(text), "image_bytes and text must have equally many rows"
+            ),
+            tf.debugging.assert_positive(rows, "the request must have at least one row"),
+        ]
+        with tf.control_dependencies(checks):
+            raw = {"image": tf.identity(image_bytes), "text": tf.identity(text)}
+        logits = model(model.preprocessor.tensors(raw), training=False)
+        return {
+            "probabilities": tf.nn.softmax(logits),
+            "label": tf.gather(tf.constant(names), tf.argmax(logits, axis=-1)),
+            "scores": logits,
+        }
+
+    module.serve = serve
+    return module

@@ -1,0 +1,112 @@
+"""From what a user passes to `fit`, `evaluate` or `predict` to what Keras takes."""
+
+import logging
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tatl_keras.models.examples import as_dataset, inputs_spec
+
+DEFAULT_BATCH_SIZE = 32
+
+
+def prepare(model, x, y=None, sample_weight=None, *, batch_size=None, shuffle=False, learn=False):
+    """Preprocesses raw examples; hands tensors and features through.
+
+    Args:
+        model: a `TextAssistedClassifier`.
+        x, y, sample_weight: as `fit` takes them.
+        batch_size: int or `None`, for examples that do not come in batches.
+        shuffle: bool, a new order each epoch.
+        learn: bool, take the class names and the tokenizer's vocabulary from these examples where
+            the model has none yet.
+
+    Returns:
+        A dict of `x`, `y`, `sample_weight`, `batch_size` and `shuffle` for `keras.Model`.
+
+    Raises:
+        ValueError: `x` is neither raw examples nor tensors; labels and classes do not fit.
+    """
+    if _is_tensors(x):
+        return {
+            "x": x, "y": y, "sample_weight": sample_weight,
+            "batch_size": None if isinstance(x, tf.data.Dataset) else batch_size, "shuffle": shuffle,
+        }  # fmt: skip
+    if model.preprocessor is None:
+        raise ValueError(
+            '`x` must hold tensors ("images", "token_ids", …) for a model with preprocessor=None. '
+            f"Received: x of type {type(x).__name__} with raw examples"
+        )
+    if learn:
+        _learn_class_names(model, x, y)
+    examples = as_dataset(x, y, sample_weight, model.class_names)
+    _check_labels(model, x, y)
+    if learn and model.preprocessor.needs_vocabulary:
+        _learn_vocabulary(model, examples)
+    batches = model.preprocessor.dataset(examples, batch_size or DEFAULT_BATCH_SIZE, shuffle)
+    return {"x": batches, "y": None, "sample_weight": None, "batch_size": None, "shuffle": False}
+
+
+def batches_of(prepared):
+    """The `tf.data.Dataset` of batches behind what `prepare` gave."""
+    x, y, sample_weight = prepared["x"], prepared["y"], prepared["sample_weight"]
+    if isinstance(x, tf.data.Dataset):
+        return x
+    packed = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+    dataset = tf.data.Dataset.from_tensor_slices(packed)
+    return dataset.batch(prepared["batch_size"] or DEFAULT_BATCH_SIZE)
+
+
+def _is_tensors(x):
+    """Whether `x` holds tensors or features, not raw `image` and `text`."""
+    columns = inputs_spec(x) if isinstance(x, tf.data.Dataset) else x
+    return isinstance(columns, dict) and bool(columns) and not {"image", "text"} & columns.keys()
+
+
+def _learn_class_names(model, x, y):
+    names = getattr(x, "class_names", None)
+    if names is None and y is not None and all(isinstance(label, str) for label in y):
+        names = sorted(set(y))
+    if names is None:
+        return
+    if model.class_names is None:
+        model.class_names = names
+    elif list(names) != model.class_names:
+        raise ValueError(
+            "`x` must have the classes of the model, in the same order: "
+            f"class_names={model.class_names[:20]}. Received: {list(names)[:20]}"
+        )
+
+
+def _check_labels(model, x, y):
+    names = getattr(x, "class_names", None)
+    if names is not None and model.class_names is not None and list(names) != model.class_names:
+        raise ValueError(
+            "`x` must have the classes of the model, in the same order: "
+            f"class_names={model.class_names[:20]}. Received: {list(names)[:20]}"
+        )
+    if y is None or any(isinstance(label, (str, bytes)) for label in y):
+        return
+    labels = np.asarray(y)
+    wrong = labels[(labels < 0) | (labels >= model.num_classes)]
+    if wrong.size:
+        raise ValueError(
+            f"`y` must hold labels from 0 to {model.num_classes - 1} (num_classes - 1). "
+            f"Received: {sorted(set(wrong.tolist()))[:10]}"
+        )
+
+
+def _learn_vocabulary(model, examples):
+    spec = inputs_spec(examples)
+    if "text" not in spec:
+        raise ValueError(
+            '`x` must hold "text" to learn a vocabulary from. '
+            f"Received: x with {sorted(spec)}. Use an image-only model, or a text preset."
+        )
+    texts = examples.map(lambda x, *_: x["text"])
+    if spec["text"].shape.rank == 1:
+        texts = texts.unbatch()
+    model.preprocessor.adapt(texts, model.text_encoder.vocabulary_size)
+    size = model.preprocessor.tokenizer.vocabulary_size()
+    logging.info("Learned a vocabulary of %d WordPieces from the training text.", size)

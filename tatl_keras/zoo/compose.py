@@ -1,0 +1,117 @@
+"""A model of any image encoder, text encoder and fusion."""
+
+import difflib
+import inspect
+
+import keras_hub
+
+from tatl_keras import data, encoders, models
+from tatl_keras import fusion as fusions
+
+_DEFAULT = "default"
+
+
+def compose(
+    num_classes,
+    *,
+    image=None,
+    text=None,
+    fusion=None,
+    image_preset=_DEFAULT,
+    text_preset=_DEFAULT,
+    frozen=True,
+    image_size=None,
+    sequence_length=64,
+    class_names=None,
+    seed=None,
+    compile=True,
+    name=None,
+    **fusion_arguments,
+):
+    """Builds a classifier of an image encoder, a text encoder and a fusion.
+
+    Args:
+        num_classes: int ≥ 2.
+        image: a name of `encoders.names("image")`, a KerasHub preset, handle or local directory, or
+            `None` for a model of text alone.
+        text: likewise for `encoders.names("text")`, or `None` for a model of pictures alone.
+        fusion: a name that `fusion.get` knows, or a fusion layer. Defaults to `"concat"`, or to the
+            control of the one encoder given.
+        image_preset: preset for the weights of a named image encoder: a KerasHub name, an `hf://`
+            or `kaggle://` handle, a local directory, or `None` for random weights. Defaults to the
+            encoder's own.
+        text_preset: likewise for text; `None` also means a vocabulary learned in `fit`.
+        frozen: bool, whether pretrained encoders stay as they are. Encoders made to be trained
+            (`lstm`, `embed`) always learn.
+        image_size: `(height, width)` in pixels, or `None` for the preset's.
+        sequence_length: int ≥ 3, tokens per text.
+        class_names: list of `num_classes` strings, or `None` to take them from the data in `fit`.
+        seed: int or `None`, of every random initial weight and of dropout.
+        compile: bool, compile with the defaults.
+        name: str or `None`, the Keras model's name.
+        **fusion_arguments: of the fusion, when it is given by name (`hidden_dim=…`, `dropout=…`).
+
+    Returns:
+        A `TextAssistedClassifier` with its preprocessor.
+
+    Raises:
+        ValueError: no encoder is given, or an argument is unknown or out of its bounds.
+        encoders.PresetError: a preset cannot be loaded.
+
+    Example:
+
+    >>> from tatl_keras import zoo
+    >>> model = zoo.compose(2, image="test_image", text="lstm", fusion="film", seed=1)
+    >>> model.fusion.name.startswith("fi_lm")
+    True
+    """
+    if image is None and text is None:
+        raise ValueError(
+            "`image` or `text` must name an encoder. Received: image=None, text=None. "
+            f"Images: {', '.join(encoders.names('image'))}. Texts: {', '.join(encoders.names('text'))}."
+        )
+    if fusion is None:
+        fusion = "concat" if image and text else "image_only" if image else "text_only"
+    if isinstance(fusion, str):
+        _check_arguments(fusion, fusion_arguments)
+        if seed is not None:
+            fusion_arguments["seed"] = seed
+    fusion = fusions.get(fusion, **fusion_arguments)
+    image_encoder = image_converter = text_encoder = tokenizer = None
+    if image is not None:
+        options = {"frozen": frozen, "image_size": image_size, "seed": seed}
+        options |= {} if image_preset is _DEFAULT else {"preset": image_preset}
+        image_encoder, image_converter = encoders.build_image(image, **options)
+    if text is not None:
+        options = {"frozen": frozen, "seed": seed}
+        options |= {} if text_preset is _DEFAULT else {"preset": text_preset}
+        text_encoder, tokenizer = encoders.build_text(text, **options)
+        tokenizer = tokenizer or keras_hub.models.BertTokenizer(lowercase=True, strip_accents=True)
+    return models.TextAssistedClassifier(
+        image_encoder,
+        text_encoder,
+        fusion,
+        num_classes,
+        preprocessor=data.Preprocessor(image_converter, tokenizer, sequence_length),
+        class_names=class_names,
+        compile=compile,
+        **({} if name is None else {"name": name}),
+    )
+
+
+def _check_arguments(fusion, arguments):
+    """A misspelt argument of `compose` ends up among those of the fusion."""
+    fusion_class, fixed = fusions.registry.NAMES.get(fusion, (None, {}))
+    if fusion_class is None:
+        return  # `fusion.get` says what is wrong
+    skipped = {"self", "kwargs", "fusion_arguments", "seed", *fixed}
+    of_fusion = set(inspect.signature(fusion_class.__init__).parameters) - skipped
+    known = of_fusion | set(inspect.signature(compose).parameters) - skipped
+    for argument, value in arguments.items():
+        if argument not in of_fusion:
+            near = difflib.get_close_matches(argument, known, n=1)
+            hint = f"Did you mean `{near[0]}`?" if near else f"Known are {', '.join(sorted(known))}."
+            raise ValueError(
+                f"`{argument}` must be an argument of zoo.compose or of the fusion {fusion!r}. "
+                f"Received: {argument}={value!r}. {hint}"
+            )
