@@ -1,0 +1,11 @@
+"""From files to examples: manifests, folders and TFDS data sets as `tf.data`, and what models take.
+
+    train, test = data.load("pets.csv")
+"""
+
+from tatl_keras.data import synthetic
+from tatl_keras.data.images import decode_image
+from tatl_keras.data.loading import load
+from tatl_keras.data.preprocessing import Preprocessor
+
+__all__ = ["Preprocessor", "decode_image", "load", "synthetic"]
