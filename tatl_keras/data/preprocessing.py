@@ -73,7 +73,7 @@ class Preprocessor(keras_hub.models.Preprocessor):
         self.image_converter = image_converter
         self.tokenizer = tokenizer
         self.sequence_length = sequence_length
-        self._compiled = None
+        self._compiled = {}
 
     def build(self, input_shape=None):
         self.built = True
@@ -109,17 +109,15 @@ class Preprocessor(keras_hub.models.Preprocessor):
                 "texts=only empty strings. Use an image-only model, or a text encoder with a preset."
             )
         self.tokenizer.set_vocabulary(vocabulary)
-        self._compiled = None
+        self._compiled = {}
 
     def call(self, x, y=None, sample_weight=None):
-        if self._compiled is None:
-            self._check_vocabulary()
-            self._compiled = tf.function(self.tensors, reduce_retracing=True)
-        return keras.utils.pack_x_y_sample_weight(
-            self._compiled({key: tf.convert_to_tensor(x[key]) for key in ("image", "text") if key in x}),
-            y,
-            sample_weight,
-        )
+        x = {key: tf.convert_to_tensor(x[key]) for key in ("image", "text") if key in x}
+        kinds = tuple((key, value.dtype, value.shape.rank) for key, value in x.items())
+        if kinds not in self._compiled:  # one graph for all sizes
+            spec = {key: tf.TensorSpec([None] * rank, dtype) for key, dtype, rank in kinds}
+            self._compiled[kinds] = tf.function(self.tensors, input_signature=[spec])
+        return keras.utils.pack_x_y_sample_weight(self._compiled[kinds](x), y, sample_weight)
 
     def tensors(self, x):
         """The graph itself: a dict of raw tensors in, a dict of dense tensors out."""
