@@ -31,6 +31,26 @@ class Fusion(keras.layers.Layer):
         dropout: fraction of the fused channels dropped in training, in [0, 1).
         seed: optional integer; fixes the initial weights and the dropout.
         **kwargs: `name`, `dtype`, `trainable`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from tatl_keras import fusion
+    >>> class SumFusion(fusion.Fusion):
+    ...     uses = ("image_pooled", "has_image", "text_pooled", "has_text")
+    ...
+    ...     def call(self, features, training=None):
+    ...         return self.pooled(features, "image") + self.pooled(features, "text")
+    ...
+    ...     def compute_output_shape(self, features_shape):
+    ...         return self.check(features_shape)["image_pooled"]
+    >>> features = {
+    ...     "image_pooled": np.ones((2, 3)), "has_image": np.array([1, 1]),
+    ...     "text_pooled": np.ones((2, 3)), "has_text": np.array([1, 0]),
+    ... }
+    >>> print(SumFusion()(features).numpy().round(3))
+    [[2. 2. 2.]
+     [1. 1. 1.]]
     """
 
     uses = ()
