@@ -108,7 +108,7 @@ def handle(bad, on_bad, name, total):
     hints = " ".join(_HINTS[kind] for kind in found if kind in _HINTS)
     listed = "\n".join(f"  {item}" for item in bad[:LISTED])
     more = f"\n  … and {len(bad) - LISTED} more" if len(bad) > LISTED else ""
-    text = f"{name} has {len(bad)} bad rows among {total}, counted after the header ({kinds})"
+    text = f"{name} has {len(bad)} bad rows among {total} ({kinds}). Row 1 is the first example"
     if on_bad == "skip":
         logging.warning("Skipped: %s:\n%s%s", text, listed, more)
         return

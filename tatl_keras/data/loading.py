@@ -121,15 +121,11 @@ def load(
     rows, bad, digests = _examine(found, assigned, asked, names, verify, verbose)
     bad = lost + bad
     checks.handle(bad, on_bad, found.name, len(rows) + len(bad))
-    if text_from_class:
-        absent = rows["text"] == ""
-        texts = labels.texts(names, text_from_class)
-        rows.loc[absent, "text"] = [texts[i] for i in rows.loc[absent, "target"]]
-        notes.append(f"the class stands in for {absent.sum()} missing texts: they tell the label")
+    rows, told = _text_from_class(rows, names, text_from_class)
     known = {
         "source": str(source),
         "columns": found.columns,
-        "notes": found.notes + notes + _torn_groups(rows),
+        "notes": found.notes + notes + told + _torn_groups(rows),
         "skipped_counts": checks.counts(bad),
         "skipped": [{"row": b.row, "id": b.id, "reason": b.reason} for b in bad],
         "fingerprint_of": _FINGERPRINT_OF[verify],
@@ -142,13 +138,15 @@ def load(
 
 def _open(source, asked, wanted, where, data_dir):
     """The `Source` that `source` names."""
-    path = os.fspath(source)
+    path = os.path.expanduser(os.fspath(source))
     if path.startswith(_TFDS):
         if where is not None:
             raise ValueError(f"`where` must be None for TFDS data sets. Received: where={where}")
         from tatl_keras.data import tfds_source  # TFDS takes a while to import
 
         return tfds_source.read(path.removeprefix(_TFDS), asked.plan, wanted, data_dir)
+    if not tf.io.gfile.exists(path):
+        raise FileNotFoundError(f"`source` must exist. Received: source={path!r}")
     if tf.io.gfile.isdir(path):
         named = [role for role, value in wanted.items() if value not in (None, False)]
         if named or where is not None:
@@ -163,8 +161,6 @@ def _open(source, asked, wanted, where, data_dir):
             f"`source` must be a file ending in {', '.join(table.ENDINGS)}, a folder of class "
             f"folders, or '{_TFDS}<name>'. Received: source={path!r}"
         )
-    if not tf.io.gfile.exists(path):
-        raise FileNotFoundError(f"`source` must exist. Received: source={path!r}")
     return table.read(path, wanted, where)
 
 
@@ -180,6 +176,17 @@ def _is_labelled(found, label, text_from_class):
             f"and {found.name} has nothing called like one."
         )
     return label is not False
+
+
+def _text_from_class(rows, class_names, text_from_class):
+    """Fills empty texts where that was asked for; also a note that says so."""
+    if not text_from_class:
+        return rows, []
+    texts = labels.texts(class_names, text_from_class)
+    absent = rows["text"] == ""
+    filled = rows["text"].where(~absent, rows["target"].map(dict(enumerate(texts))))
+    note = f"{absent.sum()} missing texts were made from the class, so they tell the label"
+    return rows.assign(text=filled), [note]
 
 
 def _learned(rows, assigned):

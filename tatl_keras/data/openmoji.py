@@ -110,9 +110,7 @@ class Openmoji(tfds.core.GeneratorBasedBuilder):
         rows = table(self.builder_config.per_class)
         plan = splits.make_plan(("train", "test"), [])
         assigned, _ = splits.assign(rows, plan, fractions=0.2, seed=0)
-        return {
-            name: self._generate_examples(rows[assigned == name]) for name in ("train", "test")
-        }
+        return {name: self._generate_examples(rows[assigned == name]) for name in ("train", "test")}
 
     def _generate_examples(self, rows):
         _need("resvg_py")
@@ -123,13 +121,16 @@ class Openmoji(tfds.core.GeneratorBasedBuilder):
             picture = resvg_py.svg_to_bytes(
                 svg_path=row.svg, width=size, height=size, dpi=_DPI, skip_system_fonts=True
             )
-            yield row.id, {
-                "image": picture,
-                "text": row.text,
-                "label": row.label,
-                "id": row.id,
-                "group": row.group,
-            }
+            yield (
+                row.id,
+                {
+                    "image": picture,
+                    "text": row.text,
+                    "label": row.label,
+                    "id": row.id,
+                    "group": row.group,
+                },
+            )
 
 
 def table(per_class=None):

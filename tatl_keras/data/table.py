@@ -1,5 +1,6 @@
 """Manifests: CSV, TSV, JSONL and Parquet files with one example per row."""
 
+import csv
 import io
 import json
 import math
@@ -61,25 +62,41 @@ def _parse(path, name):
         elif ending in JSON_LINES:
             records = _json_lines(contents.decode("utf-8-sig"), name)
         else:
-            records = pandas.read_csv(
-                io.StringIO(contents.decode("utf-8-sig")),
-                sep=SEPARATORS[ending],
-                dtype=str,
-                keep_default_na=False,
-            )
+            records = _separated(contents.decode("utf-8-sig"), SEPARATORS[ending], name)
     except UnicodeDecodeError as error:
         raise ValueError(f"{name} must be UTF-8 text: {error}. Save it in that encoding.") from None
-    except (pandas.errors.ParserError, pandas.errors.EmptyDataError) as error:
-        raise ValueError(f"{name} must be a table with a header: {error}") from None
+    if records.empty or records.columns.has_duplicates:
+        raise ValueError(
+            f"{name} must have rows, and columns of different names. "
+            f"Received: {len(records)} rows with columns {list(records.columns)}"
+        )
     frame = pandas.DataFrame(index=range(len(records)), dtype=str)
     for column in records.columns:
         frame[str(column)] = [_cell(v, column, name) for v in records[column].to_numpy(object)]
     return frame
 
 
+def _separated(text, separator, name):
+    """Rows as strict as can be: a comma that was not quoted must not shift the cells after it."""
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    rows = []
+    try:
+        rows += [row for row in lines if row]
+    except csv.Error as error:
+        raise ValueError(f"{name}, line {lines.line_num} must be well quoted: {error}") from None
+    header = rows[0] if rows else []
+    for number, row in enumerate(rows[1:], 1):
+        if len(row) != len(header):
+            raise ValueError(
+                f"{name}, row {number} must have {len(header)} cells, as the header has. "
+                f"Received: {len(row)} cells. Put quotes round a cell with {separator!r} in it."
+            )
+    return pandas.DataFrame(rows[1:], columns=header, dtype=object)
+
+
 def _json_lines(text, name):
     records = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:

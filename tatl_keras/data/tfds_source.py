@@ -12,6 +12,7 @@ import tensorflow_datasets as tfds
 from tatl_keras.data import columns
 from tatl_keras.data.pictures import StreamPictures
 from tatl_keras.data.source import ROLES, Source, complete
+from tatl_keras.data.splits import plain_name
 
 
 def read(name, plan, wanted, data_dir=None):
@@ -39,7 +40,10 @@ def read(name, plan, wanted, data_dir=None):
     _prepare(builder, name)
     available = list(builder.info.splits)
     planned = plan(available)
-    used = [s for s in available if planned is None or s in (planned.sources() or available)]
+    needed = (planned.sources() if planned else []) or available
+    if chosen["label"] and not _is_class(builder.info.features[chosen["label"]]):
+        needed = needed + [s for s in available if plain_name(s) == "train"]  # defines the classes
+    used = [s for s in available if s in needed]
     rows = pandas.concat([_rows(builder, s, chosen) for s in used], ignore_index=True)
     streams = [(_opener(builder, s, chosen["image"]), _size(builder, s)) for s in used]
     label = builder.info.features[chosen["label"]] if chosen["label"] else None
