@@ -46,6 +46,7 @@ class Case:
         sequences: names of the arrays whose axis 1 is a length that may be unknown.
         hidden: `hidden(arrays)` returns by name a boolean array over the leading axes, True where
             the value must have no effect.
+        extreme: the largest number put in hidden places.
         observe: `observe(arrays, outputs)` is the part of the outputs in which it has none.
         permuted: groups of names; permuting a group along axis 1 leaves the output as it is, or
             turns it into `permuted_outputs(outputs, order)`.
@@ -62,6 +63,7 @@ class Case:
     twin: Callable | None = None
     sequences: tuple = ()
     hidden: Callable = _nothing
+    extreme: float = 3e38
     observe: Callable = _everything
     permuted: tuple = ()
     permuted_outputs: Callable = _same

@@ -57,7 +57,9 @@ def _self_attention(name, causal):
         twin=lambda weights, arrays: _self_attention_twin(weights, arrays, causal),
         sequences=("inputs", "padding_mask"),
         hidden=lambda arrays: {"inputs": arrays["padding_mask"] == 0},
-        # a masked position still asks for its own row, and only there its value counts
+        # a masked position still asks for its own row: only there its value counts, and only
+        # there it may overflow
+        extreme=1e30,
         observe=lambda arrays, y: keras.ops.where(arrays["padding_mask"][:, :, None] > 0, y, 0),
         permuted=() if causal else (("inputs", "padding_mask"),),
         permuted_outputs=lambda y, order: keras.ops.convert_to_numpy(y)[:, order],

@@ -247,3 +247,17 @@ def test_softmax_and_norms_run_in_float32(rng, name, softmax):
         if operation.type in found:
             found[operation.type].add(operation.get_attr("T").name)
     assert found == {"Softmax": softmax, "Rsqrt": {"float32"}}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_one_seed_gives_every_kernel_its_own_values(rng, name):
+    values = features(rng)
+    values["text_tokens"] = values["image_tokens"]
+    values["text_pooled"] = values["image_pooled"]
+    values["text_mask"] = values["image_mask"]
+    layer = fusion.get(name, seed=1)
+    layer(values)
+    kernels = [w.numpy() for w in layer.trainable_weights if np.ptp(w.numpy()) > 0]
+    for i, kernel in enumerate(kernels):
+        for other in kernels[:i]:
+            assert kernel.shape != other.shape or (kernel != other).any()
