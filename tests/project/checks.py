@@ -11,11 +11,12 @@ from tests.project import fresh, source
 # Programs of other projects: their own command lines are not checked here.
 FOREIGN = {"cd", "curl", "docker", "git", "saved_model_cli", "tensorboard", "source"}
 
+# Parses a command line as the program does, and goes no further.
 PARSE_FLAGS = """
 import importlib
-from absl import flags
-importlib.import_module("tatl_keras.bin." + sys.argv[1])
-flags.FLAGS(["tatl-" + sys.argv[1], *sys.argv[2:]])
+from tatl_keras.bin import common
+program = importlib.import_module("tatl_keras.bin." + sys.argv[1])
+common.parse(["tatl-" + sys.argv[1], *sys.argv[2:]], program)
 """
 
 
@@ -48,8 +49,7 @@ def _check_make(words):
 
 def _check_program(name, words):
     assert importlib.util.find_spec(f"tatl_keras.bin.{name}"), f"there is no program tatl-{name}"
-    helps = {"--help", "--helpshort", "--helpfull"}
-    fresh.run(PARSE_FLAGS, name, *[w for w in words if w not in helps])
+    fresh.run(PARSE_FLAGS, name, *words)
 
 
 def _check_extras(words):

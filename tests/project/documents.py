@@ -6,6 +6,7 @@
 <!-- test: skip(reason) -->    not tested; the reason is for the reader of the source
 """
 
+import ast
 import dataclasses
 import re
 import textwrap
@@ -69,11 +70,25 @@ def _block(document, line, language, code, marker):
 
 def commands(block):
     """The commands of a console block: lines after `$ `, or all lines where there is no prompt."""
-    code = re.sub(r"\\\n\s*", "", block.code)
+    code = _joined(block.code)
     lines = [line for line in code.splitlines() if line.strip() and not line.startswith("#")]
     if any(line.startswith("$ ") for line in lines):
         lines = [line[2:] for line in lines if line.startswith("$ ")]
     return lines
+
+
+def _joined(text):
+    """Text with lines that end in a backslash joined to the next."""
+    return re.sub(r"\\\n\s*", "", text)
+
+
+def program_commands():
+    """Yields (program, command line) of every command in a program's docstring, its help."""
+    for path in sorted((source.PACKAGE / "bin").glob("*.py")):
+        text = _joined(ast.get_docstring(source.parse(path)) or "")
+        for line in text.splitlines():
+            if line.startswith("    tatl-"):
+                yield path.stem, line.strip()
 
 
 def all_blocks():

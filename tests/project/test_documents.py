@@ -103,6 +103,12 @@ def test_commands_name_what_exists(block):
         checks.check_command(line)
 
 
+@pytest.mark.parametrize(("program", "line"), list(documents.program_commands()))
+def test_commands_in_the_help_of_a_program(program, line):
+    assert line.startswith(f"tatl-{program} ")
+    checks.check_command(line)
+
+
 def test_blocks_are_found_with_their_modes():
     text = (
         "<!-- test: run -->\n\n```python\nx = 1\n```\n\ntext\n\n"
