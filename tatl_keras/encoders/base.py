@@ -40,6 +40,16 @@ class Encoder(keras.layers.Layer):
     Raises:
         ValueError: `frozen` is no bool, or `unfrozen_last_n` is given together with `frozen=True`
             or is not between 1 and the number of blocks.
+
+    Example:
+
+    >>> from tatl_keras import encoders
+    >>> encoder, _ = encoders.build_text("test_text")
+    >>> len(encoder.trainable_weights), encoder.num_blocks
+    (0, 2)
+    >>> encoder.unfreeze(last_n=1)
+    >>> len(encoder.trainable_weights), encoder.frozen
+    (16, False)
     """
 
     # Names of inner layers whose output the encoder does not read: they never learn.

@@ -64,12 +64,14 @@ def build_image(
     name, preset = _resolve(name_or_preset, preset, "image")
     if preset is None:
         _warn_if_random(name)
-        backbone, converter = _random_image(name, size, dtype, seed)
+        backbone = _random_image_backbone(name, size, dtype, seed)
     else:
         backbone = presets.load_backbone(preset, dtype)
         _check_architecture(name, preset, backbone)
-        converter = presets.load_image_converter(preset)
     encoder = ImageEncoder(backbone, frozen=frozen, preset=preset, dtype=dtype)
+    converter = (
+        _random_converter(name, size) if preset is None else presets.load_image_converter(preset)
+    )
     converter.image_size = _agree_on_size(encoder, converter, size, preset)
     encoder.build((None, *converter.image_size, backbone.input_shape[-1]))
     return encoder, converter
@@ -131,16 +133,15 @@ def build_text(
     if preset is None:
         _warn_if_random(name)
         _check_sizes(name, sizes, ("vocabulary_size",))
-        backbone, tokenizer = _random_backbone(name, sizes, dtype, seed), None
+        backbone = _random_backbone(name, sizes, dtype, seed)
     else:
         _check_sizes(preset, sizes, ())
         backbone = presets.load_backbone(preset, dtype)
         _check_architecture(name, preset, backbone)
-        tokenizer = _load_tokenizer(preset)
     encoder = TransformerTextEncoder(
         backbone, frozen=frozen, preset=preset, pooling=pooling, dtype=dtype
     )
-    return encoder, tokenizer
+    return encoder, None if preset is None else _load_tokenizer(preset)
 
 
 def _resolve(name_or_preset, preset, kind):
@@ -196,16 +197,19 @@ def _warn_if_random(name):
         )
 
 
-def _random_image(name, size, dtype, seed):
+def _random_image_backbone(name, size, dtype, seed):
     entry = ARCHITECTURES[name]
-    size = size or entry.image_size
     fixed = entry.config.get("image_shape")
-    changes = {"image_shape": (*size, fixed[-1])} if fixed else {}
-    backbone = _random_backbone(name, changes, dtype, seed)
-    converter = keras_hub.layers.ImageConverter(
+    changes = {"image_shape": (*(size or entry.image_size), fixed[-1])} if fixed else {}
+    return _random_backbone(name, changes, dtype, seed)
+
+
+def _random_converter(name, size):
+    """0..255 to −1..1, as networks trained from scratch like it."""
+    size = size or ARCHITECTURES[name].image_size
+    return keras_hub.layers.ImageConverter(
         image_size=size, scale=1 / 127.5, offset=-1.0, dtype="float32"
     )
-    return backbone, converter
 
 
 def _build_lstm(preset, frozen, sizes, dtype, seed):

@@ -15,7 +15,18 @@ FOLDER_VARIABLE = "TATL_KERAS_PRESETS"
 
 
 class PresetError(ValueError):
-    """A preset was not found or could not be loaded; the message names the ways out."""
+    """A preset was not found or could not be loaded; the message names the ways out.
+
+    Example:
+
+    >>> from tatl_keras import encoders
+    >>> try:
+    ...     encoders.build_image("resnet55")
+    ... except encoders.PresetError as error:
+    ...     print(str(error).splitlines()[0])
+    `preset` must be something that can be loaded. Received: preset='resnet55'. Reason: no directory
+    and no preset of this name. Did you mean 'resnet50' or 'resnet101'?.
+    """
 
 
 def load_backbone(preset, dtype=None):

@@ -26,6 +26,10 @@ class TextEncoder(Encoder):
             `max_sequence_length`.
     """
 
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.built = True  # the layers inside are made and built by the constructors
+
     @property
     def vocabulary_size(self):
         """Number of token ids, or None if it is not known."""
@@ -36,10 +40,6 @@ class TextEncoder(Encoder):
         """Largest L, or None if there is no limit."""
         return None
 
-    def build(self, input_shape):
-        self._check_shapes(input_shape)
-        self.built = True
-
     def compute_output_shape(self, input_shape):
         batch, length = self._check_shapes(input_shape)
         return {
@@ -49,13 +49,11 @@ class TextEncoder(Encoder):
         }
 
     def compute_output_spec(self, inputs, training=None):
-        return output_spec(
-            self.compute_output_shape({name: value.shape for name, value in inputs.items()})
-        )
+        return output_spec(self.compute_output_shape(_shapes_of(inputs)))
 
     def _read(self, inputs):
         """Returns (token_ids, padding_mask) as int32 (B, L), the mask 0 or 1."""
-        self._check_shapes({name: value.shape for name, value in inputs.items()})
+        self._check_shapes(_shapes_of(inputs))
         mask = ops.cast(ops.not_equal(inputs["padding_mask"], 0), "int32")
         return ops.cast(inputs["token_ids"], "int32"), mask
 
@@ -83,3 +81,9 @@ class TextEncoder(Encoder):
                 f"knows. Received: token_ids.shape={ids}. Lower the preprocessor's length."
             )
         return ids[0], length
+
+
+def _shapes_of(inputs):
+    if isinstance(inputs, dict):
+        return {name: value.shape for name, value in inputs.items()}
+    return inputs.shape
