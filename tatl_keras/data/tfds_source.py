@@ -1,5 +1,6 @@
 """TFDS data sets: their features found, their pictures left encoded."""
 
+import functools
 import socket
 import urllib.parse
 import urllib.request
@@ -148,16 +149,17 @@ def _rows(builder, split, chosen):
     """One frame row per example of a split, without the picture."""
     wanted = {role: chosen[role] for role in ("text", "label", "group", "id") if chosen[role]}
     label = builder.info.features[chosen["label"]] if chosen["label"] else None
+    blank = dict.fromkeys(ROLES, "")
     rows = []
     for number in range(1, _size(builder, split) + 1):
-        rows.append({"row": number, "split": split, "id": f"{split}/{number}"})
+        rows.append({"row": number, **blank, "split": split, "id": f"{split}/{number}"})
     examples = _features(builder, split, set(wanted.values())).as_numpy_iterator() if wanted else ()
     for row, example in zip(rows, examples, strict=bool(wanted)):
         row.update({role: _string(example[name]) for role, name in wanted.items()})
         if _is_class(label):
             index = int(example[chosen["label"]])
             row["label"] = label.int2str(index) if index >= 0 else ""
-    frame = pandas.DataFrame(rows, columns=["row", *ROLES]).fillna("")
+    frame = pandas.DataFrame(rows, columns=["row", *ROLES])
     if chosen["image"]:
         frame["image"] = [f"{split}/{number}" for number in frame["row"]]
     return frame
@@ -186,6 +188,7 @@ def _string(value):
 def _opener(builder, split, image):
     """A function that opens the split's encoded pictures in their fixed order."""
 
+    @functools.cache
     def open_pictures():
         if image is None:
             return tf.data.Dataset.from_tensors("").repeat(_size(builder, split))

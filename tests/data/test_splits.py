@@ -125,11 +125,11 @@ def test_rows_of_one_picture_stay_together():
 
 
 def test_seeds_draw_evenly():
-    """Each of 20 rows is held out in about a fifth of the seeds: 5 sigma of Binomial(400, 0.2)."""
+    """Each of 20 rows is held out in about a fifth of the seeds: 5 sigma of Binomial(150, 0.2)."""
     rows = frame("a" * 20)
-    held_out = sum((divide(rows, seed=seed) == "test").to_numpy(int) for seed in range(400))
-    assert held_out.sum() == 400 * 4
-    assert abs(held_out - 80).max() <= 5 * np.sqrt(400 * 0.2 * 0.8)
+    held_out = sum((divide(rows, seed=seed) == "test").to_numpy(int) for seed in range(150))
+    assert held_out.sum() == 150 * 4
+    assert abs(held_out - 30).max() <= 5 * np.sqrt(150 * 0.2 * 0.8)
 
 
 @pytest.mark.parametrize(
