@@ -41,12 +41,12 @@ class ConcatFusion(Fusion):
     >>> import numpy as np
     >>> from tatl_keras import fusion
     >>> features = {
-    ...     "image_pooled": np.ones((2, 3)), "has_image": np.array([1, 1]),
-    ...     "text_pooled": np.ones((2, 2)), "has_text": np.array([1, 0]),
+    ...     "image_pooled": np.array([[3.0, 4.0], [0.0, 5.0]]), "has_image": np.array([1, 1]),
+    ...     "text_pooled": np.array([[2.0], [2.0]]), "has_text": np.array([1, 0]),
     ... }
-    >>> print(fusion.ConcatFusion()(features).numpy().round(3))
-    [[1. 1. 1. 1. 1.]
-     [1. 1. 1. 0. 0.]]
+    >>> print(fusion.ConcatFusion()(features).numpy().round(1))
+    [[ 9.6 12.8 16. ]
+     [ 0.  16.   0. ]]
     """
 
     uses = ("image_pooled", "has_image", "text_pooled", "has_text")

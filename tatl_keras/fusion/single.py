@@ -37,7 +37,7 @@ class SingleModality(Fusion):
     >>> from tatl_keras import fusion
     >>> features = {"text_pooled": np.array([[0.0, 2.0]]), "has_text": np.array([1])}
     >>> print(fusion.SingleModality("text")(features).numpy().round(3))
-    [[0.    1.414]]
+    [[ 0. 16.]]
     """
 
     def __init__(self, modality, *, dropout=0.0, seed=None, **kwargs):

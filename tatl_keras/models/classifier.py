@@ -111,7 +111,8 @@ class TextAssistedClassifier(keras.Model):
                     f"has_{modality}": (None,),
                 }
             shapes = {name: shape for name, shape in shapes.items() if name in self.fusion.uses}
-            self.fusion.build(shapes)
+            if not self.fusion.built:  # one that was deserialised is
+                self.fusion.build(shapes)
             self.head.build(self.fusion.compute_output_shape(shapes))
             self.built = True
 
@@ -134,7 +135,7 @@ class TextAssistedClassifier(keras.Model):
         """Configures training; every `"auto"` is chosen for small data.
 
         Args:
-            optimizer: `"auto"` is SGD (learning rate 0.5, Nesterov momentum 0.9) while the head is
+            optimizer: `"auto"` is SGD (learning rate 0.002, Nesterov momentum 0.9) while the head is
                 a linear one on frozen encoders, a convex problem whose path regularises as an L2
                 penalty does, and Adam (1e-3; 1e-4 when a pretrained encoder is unfrozen)
                 otherwise.
@@ -322,7 +323,7 @@ class TextAssistedClassifier(keras.Model):
     def _default_optimizer(self):
         encoders = [encoder for _, encoder in self._encoders()]
         if not self.fusion.trainable_weights and all(encoder.frozen for encoder in encoders):
-            return keras.optimizers.SGD(0.5, momentum=0.9, nesterov=True)
+            return keras.optimizers.SGD(0.002, momentum=0.9, nesterov=True)
         pretrained = (ImageEncoder, TransformerTextEncoder)
         fine_tunes = any(
             isinstance(encoder, pretrained) and encoder.preset and not encoder.frozen

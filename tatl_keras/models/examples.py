@@ -50,6 +50,12 @@ def as_dataset(x, y=None, sample_weight=None, class_names=None):
             '`x` must hold "image", "text" or both. '
             f"Received: x with {sorted(map(str, _columns(x)))}"
         )
+    scalars = [key for key, column in columns.items() if isinstance(column, (str, bytes, os.PathLike))]
+    if scalars:
+        raise ValueError(
+            f"`x` must hold lists or arrays. Received: a single {scalars[0]}. "
+            'For one example pass [{"image": …, "text": …}].'
+        )
     lengths = {key: len(column) for key, column in columns.items()}
     lengths |= {"y": len(y)} if y is not None else {}
     lengths |= {"sample_weight": len(sample_weight)} if sample_weight is not None else {}

@@ -68,15 +68,8 @@ def _learn_class_names(model, x, y):
     names = getattr(x, "class_names", None)
     if names is None and y is not None and all(isinstance(label, str) for label in y):
         names = sorted(set(y))
-    if names is None:
-        return
-    if model.class_names is None:
+    if names is not None and model.class_names is None:
         model.class_names = names
-    elif list(names) != model.class_names:
-        raise ValueError(
-            "`x` must have the classes of the model, in the same order: "
-            f"class_names={model.class_names[:20]}. Received: {list(names)[:20]}"
-        )
 
 
 def _check_labels(model, x, y):

@@ -135,7 +135,7 @@ def spec(name):
     return _ENTRIES[name]
 
 
-def build(name, num_classes, **kwargs):
+def build(name, /, num_classes, **kwargs):
     """Builds a model of the zoo.
 
     Args:

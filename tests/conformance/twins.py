@@ -32,11 +32,11 @@ def average(tokens, mask):
 
 
 def unit(pooled, present):
-    """Rows brought to length sqrt(D); absent rows are zero."""
+    """Rows brought to length 16; absent rows are zero."""
     out = np.zeros_like(pooled)
     for row, (vector, here) in enumerate(zip(pooled, present, strict=True)):
         if here:
-            out[row] = vector / np.linalg.norm(vector) * len(vector) ** 0.5
+            out[row] = vector / np.linalg.norm(vector) * 16
     return out
 
 

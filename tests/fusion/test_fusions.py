@@ -43,8 +43,8 @@ def pooled(image, text):
     }
 
 
-# (1, 0) and (0, 1) of two channels are brought to the length sqrt(2)
-R = 2**0.5
+# (1, 0) and (0, 1) of two channels are brought to the length 16
+R = 16.0
 X, Y = [3.0, 0.0], [0.0, 0.5]
 
 
