@@ -1,0 +1,135 @@
+"""tatl-predict: what a trained model says about pictures and texts.
+
+    tatl-predict --model=runs/pets cat.jpg dog.jpg
+    tatl-predict --model=runs/pets cat.jpg --text="sleeps on a keyboard"
+    tatl-predict --model=saved_models/pets/1 --data=new.csv --output=predictions.jsonl
+
+Pictures and texts come from the command line or from --data; labels are not needed. Each row of
+the output has id, label and probability. A row whose picture cannot be read has an error instead,
+stands at the end, and makes the exit status 1.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+
+from absl import app, flags
+
+from tatl_keras.bin import common, data_flags, predictors, records
+
+flags.declare_key_flag("model")
+flags.adopt_module_key_flags(data_flags)
+for _name in ("split", "output", "overwrite", "batch_size"):
+    flags.declare_key_flag(_name)
+_IMAGE = flags.DEFINE_multi_string(
+    "image", [], "A picture; repeat it for more. Same as naming it without a flag."
+)
+_TEXT = flags.DEFINE_multi_string(
+    "text", [], "Text of the picture; repeat it, in the order of the pictures. Alone: text alone."
+)
+_FORMAT = flags.DEFINE_enum(
+    "format", None, ["table", "jsonl"], "Default: table on the screen, jsonl in a file."
+)
+_TOP_K = flags.DEFINE_integer("top_k", 1, "How many classes to show.", lower_bound=1)
+for _name in ("register", "smoke", "debug"):
+    flags.declare_key_flag(_name)
+
+HELP = {
+    "model": "Workdir of tatl-train, .keras file, folder of save_to_preset, or exported folder.",
+    "data": "Manifest, folder or tfds:NAME; labels are not read.",
+    "split": "Which examples of --data. Default: all.",
+    "output": "File to write to instead of the screen.",
+    "overwrite": "Replace --output if it exists.",
+}
+
+
+def run():
+    common.run(main, sys.modules[__name__])
+
+
+def main(arguments):
+    """Prints or writes one row per example; the status is 1 if some could not be read."""
+    pictures = [*_IMAGE.value, *arguments]
+    common.check_output()
+    with contextlib.ExitStack() as stack:
+        if common.SMOKE.value:
+            predictor, examples = predictors.smoke(stack)
+        else:
+            _check_flags(pictures)
+            predictor = predictors.open_model(common.MODEL.value)
+            if data_flags.DATA.value:
+                examples = predictors.load_examples(predictor, common.SPLIT.value)
+            else:
+                examples = _from_command_line(stack, pictures)
+        rows = predictors.predict(predictor, examples, _TOP_K.value, common.BATCH_SIZE.value)
+    _write(rows)
+    failed = [row for row in rows if "error" in row]
+    if failed:
+        print(f"{len(failed)} of {len(rows)} examples could not be read", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _check_flags(pictures):
+    common.required(common.MODEL)
+    if data_flags.DATA.value and (pictures or _TEXT.value):
+        raise app.UsageError(
+            "examples must come from --data or from the command line, not both. Received: "
+            f"--data={data_flags.DATA.value} and {(pictures + _TEXT.value)[0]!r}"
+        )
+    if not (data_flags.DATA.value or pictures or _TEXT.value):
+        raise app.UsageError("there must be pictures, --text or --data.")
+    if pictures and _TEXT.value and len(pictures) != len(_TEXT.value):
+        raise app.UsageError(
+            "--text must be given once for each picture, or not at all. "
+            f"Received: {len(pictures)} pictures, {len(_TEXT.value)} texts"
+        )
+
+
+def _from_command_line(stack, pictures):
+    """Puts pictures and texts into a manifest, so that they are read and checked as any other."""
+    count = max(len(pictures), len(_TEXT.value))
+    texts = _TEXT.value or [""] * count
+    names = pictures or [f"text {number}" for number in range(1, count + 1)]
+    seen = {}
+    path = os.path.join(stack.enter_context(tempfile.TemporaryDirectory()), "arguments.jsonl")
+    with open(path, "w", encoding="utf-8") as file:
+        for number, name in enumerate(names):
+            seen[name] = seen.get(name, 0) + 1
+            row = {
+                "image": os.path.abspath(pictures[number]) if pictures else "",
+                "text": texts[number],
+                "id": name if seen[name] == 1 else f"{name}#{seen[name]}",
+            }
+            file.write(json.dumps(row) + "\n")
+    return predictors.load_manifest(path, verbose=False)
+
+
+def _write(rows):
+    path = common.OUTPUT.value
+    as_table = (_FORMAT.value or ("jsonl" if path else "table")) == "table"
+    text = _table(rows) if as_table else "\n".join(json.dumps(r, ensure_ascii=False) for r in rows)
+    if path is None:
+        print(text)
+        return
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text + "\n")
+
+
+def _table(rows):
+    header = ["id", "label", "probability"] + ([] if _TOP_K.value == 1 else ["then"])
+    lines = [header]
+    for row in rows:
+        if "error" in row:
+            line = [row["id"], "-", "-", row["error"]]
+        else:
+            then = ", ".join(f"{top['label']} {top['probability']:.3f}" for top in row["top"][1:])
+            line = [row["id"], row["label"], f"{row['probability']:.3f}", then]
+        lines.append(line)
+    width = max(len(line) if line[-1] else len(header) for line in lines)
+    return records.table([(line + [""] * width)[:width] for line in lines])
+
+
+if __name__ == "__main__":
+    run()

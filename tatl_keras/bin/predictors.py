@@ -1,0 +1,145 @@
+"""Trained models of every form, and the examples they are asked about."""
+
+import dataclasses
+import os
+from typing import Any
+
+from absl import logging
+
+import tatl_keras
+from tatl_keras.bin import data_flags, trained
+
+_SAVED_MODEL = "saved_model.pb"
+_COLUMN_FLAGS = ("image_column", "text_column")
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictor:
+    """A model that gives probabilities.
+
+    Attributes:
+        model: a `TextAssistedClassifier` or a `serving.LoadedModel`.
+        config: `config.json` of the run it came from, or `None`.
+    """
+
+    model: Any
+    config: dict | None = None
+
+    @property
+    def class_names(self):
+        """Names in the order of the probabilities; numbers where the model has none."""
+        return self.model.class_names or [str(i) for i in range(self.model.num_classes)]
+
+    def probabilities(self, examples, batch_size):
+        """Probabilities (N, num_classes) of the examples of a data set without labels."""
+        import numpy as np
+        import tensorflow as tf
+
+        if not isinstance(self.model, tatl_keras.serving.LoadedModel):
+            logits = self.model.predict(examples, batch_size=batch_size, verbose=0)
+            return tf.nn.softmax(logits).numpy()
+        batches = examples.batch(batch_size).as_numpy_iterator()
+        return np.concatenate([self.model.predict(b["image"], b["text"]) for b in batches])
+
+
+def open_model(path):
+    """Loads a model from a workdir, a `.keras` file, a preset folder or an exported folder.
+
+    Raises:
+        FileNotFoundError: there is nothing at `path`.
+        ValueError: what is there is no model.
+    """
+    if not os.path.exists(path):
+        raise FileNotFoundError(
+            f"--model must be a workdir, a .keras file or an exported folder. Received: {path!r}, "
+            "which does not exist"
+        )
+    if os.path.isfile(path):
+        if not path.endswith(".keras"):
+            raise ValueError(f"--model must be a .keras file when it is a file. Received: {path!r}")
+        return Predictor(trained.load_model(path))
+    present = os.listdir(path)
+    if _SAVED_MODEL in present:
+        return Predictor(tatl_keras.serving.load(path))
+    if "config.json" in present and "weights.npz" in present:
+        return Predictor(tatl_keras.zoo.from_preset(path))
+    if "config.json" in present:
+        config = trained.read_config(path)
+        return Predictor(trained.load_model(path), config)
+    versions = sorted(name for name in present if name.isdecimal())
+    hint = f" Did you mean {os.path.join(path, versions[-1])!r}?" if versions else ""
+    raise ValueError(
+        f"--model must be a workdir, a .keras file or an exported folder. Received: {path!r}, "
+        f"which holds none of them.{hint}"
+    )
+
+
+def load_examples(predictor, split=None):
+    """Loads the examples of `--data`; rows that cannot be read are left out and listed.
+
+    A named split is divided off as in training, for which labels are needed; otherwise they are
+    not looked at.
+
+    Args:
+        predictor: `Predictor`.
+        split: name of a split, or `None` for every row.
+
+    Returns:
+        A data set of `data.load`, without labels.
+    """
+    config = predictor.config
+    if split in (None, "all"):
+        columns = {name: config["flags"][name] for name in _COLUMN_FLAGS} if config else None
+        return load_manifest(data_flags.DATA.value, columns)
+    if config:
+        return _without_labels(trained.load_split(config, split, on_bad="skip"))
+    return _without_labels(data_flags.load(split, on_bad="skip"))
+
+
+def load_manifest(source, columns=None, **overrides):
+    """Loads every row of a source without its label; arguments as those of `data_flags.load`."""
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)  # rows that cannot be read are part of the output
+    try:
+        overrides = {"source": source, "label": False, "on_bad": "skip"} | overrides
+        return data_flags.load("all", columns, **overrides)
+    finally:
+        logging.set_verbosity(before)
+
+
+def predict(predictor, examples, top_k, batch_size):
+    """The rows of the output: dicts with `id`, `label`, `probability` and `top`, or an `error`.
+
+    Args:
+        predictor: `Predictor`.
+        examples: data set of `data.load`, without labels.
+        top_k: int, how many classes `top` holds.
+        batch_size: int.
+
+    Returns:
+        A list of dicts in the order of the examples; those that could not be read come last.
+    """
+    names = predictor.class_names
+    rows = []
+    for name, values in zip(
+        examples.ids, predictor.probabilities(examples, batch_size), strict=True
+    ):
+        order = values.argsort(kind="stable")[::-1][:top_k]
+        top = [{"label": names[i], "probability": round(float(values[i]), 6)} for i in order]
+        rows.append({"id": name, **top[0], "top": top})
+    skipped = examples.summary.get("skipped", [])
+    return rows + [{"id": row["id"], "error": row["reason"]} for row in skipped]
+
+
+def smoke(stack):
+    """A tiny model and made-up examples (see `trained.smoke_workdir`)."""
+    predictor = open_model(trained.smoke_workdir(stack))
+    return predictor, _without_labels(trained.load_split(predictor.config))
+
+
+def _without_labels(examples):
+    """The same examples without their labels; as everywhere, `map` loses the attributes."""
+    bare = examples.map(lambda x, y: x)
+    bare.ids = examples.ids
+    bare.summary = {name: v for name, v in examples.summary.items() if name != "skipped"}
+    return bare

@@ -1,0 +1,184 @@
+"""What `tatl-train` writes down: the run's configuration, its curves and its result."""
+
+import datetime
+import importlib.metadata
+import math
+import os
+import platform
+import sys
+import time
+
+import tatl_keras
+from tatl_keras.bin import common
+
+_PACKAGES = ("tensorflow", "tensorflow-text", "keras", "keras-hub", "numpy")
+
+
+def config_of_run(model, splits, module, seed):
+    """Everything that decides the outcome of a run, as `config.json` holds it.
+
+    Args:
+        model: the model, not trained yet.
+        splits: dict from `train`, `test` and perhaps `validation` to data sets of `data.load`.
+        module: the program's module.
+        seed: int.
+    """
+    return {
+        "program": common.name_of(module),
+        "command": [common.name_of(module), *sys.argv[1:]],
+        "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "smoke": common.SMOKE.value,
+        "seed": seed,
+        "flags": {flag.name: flag.value for flag in common.program_flags(module)},
+        "versions": versions(),
+        "model": {
+            "name": model.name,
+            "class_names": splits["train"].class_names,
+            "trainable_parameters": count(model.trainable_weights),
+            "parameters": count(model.weights),
+            "encoders": {
+                name: {"preset": encoder.preset, "frozen": encoder.frozen}
+                for name in ("image_encoder", "text_encoder")
+                if (encoder := getattr(model, name)) is not None
+            },
+        },
+        "data": {role: dataset.summary for role, dataset in splits.items()},
+    }
+
+
+def count(weights):
+    """Number of parameters."""
+    return sum(math.prod(weight.shape) for weight in weights)
+
+
+def versions():
+    """Versions of Python, this library and those it stands on."""
+    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {"python": platform.python_version(), "tatl_keras": tatl_keras.__version__, **found}
+
+
+def fit_and_record(
+    model, splits, workdir, config, *, epochs, batch_size, feature_cache=None, patience=None
+):
+    """Trains a model and writes the files of its workdir, `metrics.json` last.
+
+    Args:
+        model: a compiled `TextAssistedClassifier`.
+        splits: dict from `train`, `test` and perhaps `validation` to data sets of `data.load`.
+        workdir: folder made by `training.create_workdir`.
+        config: dict for `config.json`.
+        epochs, batch_size, feature_cache: as `fit` takes them.
+        patience: int or `None`, epochs without a better validation loss before stopping.
+
+    Returns:
+        The dict in `metrics.json`.
+
+    Raises:
+        ValueError: the loss became NaN or infinite.
+    """
+    import keras
+    import numpy as np
+
+    from tatl_keras import training
+
+    start = time.monotonic()
+    files = {name: os.path.join(workdir, name) for name in training.workdir.FILES}
+    logs = os.path.join(workdir, training.workdir.LOGS)
+    training.write_json(files["config.json"], config)
+    callbacks = [
+        training.HistoryLog(files["history.csv"], logs),
+        keras.callbacks.TerminateOnNaN(),
+    ]
+    if patience is not None:
+        stop = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True)
+        callbacks.append(stop)
+    verbose = 1 if sys.stdout.isatty() else 2  # a bar that moves, or a line an epoch
+    history = model.fit(
+        splits["train"],
+        validation_data=splits.get("validation"),
+        epochs=epochs,
+        batch_size=batch_size,
+        feature_cache=feature_cache,
+        callbacks=callbacks,
+        verbose=verbose,
+    ).history
+    if not np.isfinite(history["loss"]).all():
+        raise ValueError(
+            f"Training must keep a finite loss. Received: loss={history['loss'][-1]} in epoch "
+            f"{len(history['loss'])}. Try a smaller --learning_rate."
+        )
+    seconds = time.monotonic() - start
+    model.save(files["model.keras"])
+    metrics = measure(model, splits["test"], splits["train"].summary["class_counts"], batch_size)
+    metrics |= {"split": config["data"]["test"]["split"], "epochs": len(history["loss"])}
+    metrics |= {"fit_seconds": round(seconds, 3)}
+    curves = {model.name: training.read_history(files["history.csv"])}
+    levels = {model.name: metrics["accuracy"]}
+    training.draw_curves(curves, files["curves.png"], levels)
+    training.write_json(files["metrics.json"], metrics)
+    return metrics
+
+
+def measure(model, examples, class_counts, batch_size=32):
+    """Metrics of a model on labelled examples (see `training.classification_metrics`).
+
+    Args:
+        model: a `TextAssistedClassifier`.
+        examples: data set of `data.load`.
+        class_counts: dict from class to its number of training examples.
+        batch_size: int.
+    """
+    from tatl_keras import training
+
+    names = list(class_counts)
+    majority = names.index(max(names, key=class_counts.get))
+    labels = [int(label) for label in examples.map(lambda x, y: y)]
+    logits = model.predict(examples, batch_size=batch_size, verbose=0)
+    return training.classification_metrics(labels, logits, names, majority)
+
+
+def table(rows):
+    """Rows of strings as lines with aligned columns; the last column is not padded."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def accuracy_rows(metrics):
+    """The first lines of every report: the accuracy, and what guessing would give."""
+    count, majority = metrics["num_examples"], metrics["majority"]
+    correct = sum(row["correct"] for row in metrics["per_class"].values())
+    return [
+        [f"{metrics['split']} accuracy", f"{metrics['accuracy']:.1%}", f"{correct} of {count}"],
+        ["always the same class", f"{majority['accuracy']:.1%}", majority["class"]],
+        [f"{metrics['split']} loss", f"{metrics['loss']:.4f}", ""],
+    ]
+
+
+def result(metrics, config):
+    """The table that ends a training."""
+    model = config["model"]
+    learned = f"{model['trainable_parameters']:,} of {model['parameters']:,} parameters"
+    took = f"{metrics['fit_seconds']:.1f} s"
+    rows = [["training", took, f"epochs: {metrics['epochs']}, {learned}"]]
+    return table(accuracy_rows(metrics) + rows)
+
+
+def next_steps(config, workdir):
+    """What a run wrote, and the commands that go on from there."""
+    data = config["flags"]["data"] or "pets.csv"
+    return "\n".join(
+        [
+            f"Written to {workdir}: " + ", ".join([*tatl_keras.training.workdir.FILES, "logs/"]),
+            "Next:",
+            f"  tatl-evaluate --workdir={workdir}",
+            f"  tatl-predict --model={workdir} --data={data}",
+            f"  tatl-export --workdir={workdir} --output=saved_models/{_name(workdir)}/1",
+        ]
+    )
+
+
+def _name(workdir):
+    return os.path.basename(os.path.normpath(workdir))

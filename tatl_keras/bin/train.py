@@ -1,0 +1,250 @@
+"""tatl-train: trains a model of the zoo on pictures with text.
+
+    tatl-train --model=efficientnet_lite0_minilm_concat --data=pets.csv --workdir=runs/pets
+    tatl-train --flagfile=zoo/efficientnet_lite0_minilm_concat/train.flags --data=pets.csv \\
+        --workdir=runs/pets
+    tatl-train --model=vit_b16_bert_cross --smoke
+
+The workdir gets config.json, history.csv, curves.png, logs/ (for TensorBoard), model.keras and,
+last, metrics.json with the accuracy on the test split. Splits that the data does not have are made
+by --split_seed. Flags on the command line win over those of a flagfile.
+"""
+
+import contextlib
+import sys
+import tempfile
+
+from absl import app, flags
+
+import tatl_keras
+from tatl_keras.bin import common, data_flags, records
+
+flags.declare_key_flag("model")
+flags.adopt_module_key_flags(data_flags)
+_TRAIN_SPLIT = flags.DEFINE_string("train_split", "train", "Split to learn from.")
+_VALIDATION_SPLIT = flags.DEFINE_string(
+    "validation_split",
+    None,
+    "Split to watch while training, such as `validation`; made from the training split where the "
+    "data has none of this name. Without it every training example is learned from.",
+)
+_TEST_SPLIT = flags.DEFINE_string("test_split", "test", "Split to be asked about in the end.")
+for _name in ("workdir", "overwrite", "batch_size"):
+    flags.declare_key_flag(_name)
+_EPOCHS = flags.DEFINE_integer("epochs", 30, "How often each example is seen.", lower_bound=1)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of initial weights, dropout and order.")
+_LEARNING_RATE = flags.DEFINE_float(
+    "learning_rate", None, "Step size. Default: the model's own recipe.", lower_bound=0.0
+)
+_EARLY_STOPPING = flags.DEFINE_integer(
+    "early_stopping_patience",
+    None,
+    "Stop after so many epochs without a lower validation loss, and go back to the best one. Needs "
+    "--validation_split.",
+    lower_bound=1,
+)
+_FEATURE_CACHE = flags.DEFINE_enum(
+    "feature_cache",
+    "auto",
+    ["auto", "memory", "none"],
+    "Run frozen encoders once and keep their outputs in memory (`memory`), or in each epoch "
+    "(`none`). auto: memory, unless no encoder is frozen.",
+)
+_IMAGE_PRESET = flags.DEFINE_string(
+    "image_preset",
+    None,
+    "Weights of the image encoder: a KerasHub preset, hf:// or kaggle:// handle, folder, or `none` "
+    "for random ones. Default: those that belong to the model.",
+)
+_TEXT_PRESET = flags.DEFINE_string("text_preset", None, "Likewise for the text encoder.")
+_UNFREEZE = flags.DEFINE_list(
+    "unfreeze", [], "Pretrained encoders that learn too: image, text or image,text."
+)
+_UNFREEZE_LAST_N = flags.DEFINE_integer(
+    "unfreeze_last_n", None, "Only the last n blocks of those. Default: all.", lower_bound=1
+)
+_IMAGE_SIZE = flags.DEFINE_integer(
+    "image_size", None, "Height and width in pixels. Default: the preset's.", lower_bound=1
+)
+_SEQUENCE_LENGTH = flags.DEFINE_integer(
+    "sequence_length", None, "Tokens per text. Default: the model's own.", lower_bound=3
+)
+_MODEL_ARGS = flags.DEFINE_list(
+    "model_args", [], "More arguments of the model: hidden_dim=512,dropout=0.2."
+)
+for _name in ("register", "smoke", "debug"):
+    flags.declare_key_flag(_name)
+
+HELP = {
+    "model": "Which model of the zoo to train; `tatl-zoo list` shows them.",
+    "workdir": "Folder for everything this run writes; must be new.",
+    "overwrite": "Use a workdir that is not empty. Files of an earlier run are replaced, "
+    "all others are kept.",
+}
+SMOKE_MODEL = "test_resnet_bert_concat"
+_SMOKE_EXAMPLES = 16
+_SMOKE_CLASSES = 2
+
+
+def run():
+    common.run(main, sys.modules[__name__])
+
+
+def main(arguments):
+    """Trains, writes the workdir, prints how good the model is and what to do next."""
+    common.no_arguments(arguments)
+    if not common.SMOKE.value:
+        common.required(common.MODEL, data_flags.DATA, common.WORKDIR)
+    _check_flags()
+    name = common.MODEL.value or SMOKE_MODEL
+    tatl_keras.zoo.spec(name)
+    with contextlib.ExitStack() as stack:
+        workdir = common.WORKDIR.value
+        if workdir is None:
+            workdir = stack.enter_context(tempfile.TemporaryDirectory())
+        tatl_keras.training.create_workdir(workdir, common.OVERWRITE.value)
+        if common.SMOKE.value:
+            config, metrics = smoke(workdir, name)
+        else:
+            splits = _load_splits()
+            model = _build(len(splits["train"].class_names))
+            epochs, batch_size = _EPOCHS.value, common.BATCH_SIZE.value
+            config, metrics = _fit(model, splits, workdir, epochs, batch_size)
+    print(f"\n{records.result(metrics, config)}\n")
+    if common.WORKDIR.value:
+        print(records.next_steps(config, workdir))
+
+
+def smoke(workdir, name):
+    """Trains a model's fusion on tiny encoders for one step, and records it as any other run.
+
+    Args:
+        workdir: folder made by `create_workdir`.
+        name: entry of the zoo.
+
+    Returns:
+        The dicts in `config.json` and `metrics.json`.
+    """
+    import keras
+
+    keras.utils.set_random_seed(_SEED.value)
+    spec = tatl_keras.zoo.spec(name)
+    tiny = {
+        "image": "test_image" if spec.image and not spec.image.startswith("test_") else None,
+        "text": "test_text" if spec.text and _is_pretrained(spec.text) else None,
+    }
+    tiny = {modality: encoder for modality, encoder in tiny.items() if encoder}
+    made_up = tatl_keras.data.synthetic.examples(_SMOKE_CLASSES, _SMOKE_EXAMPLES)
+    replaced = ", ".join(f"{getattr(spec, m)} by {encoder}" for m, encoder in tiny.items())
+    print(f"smoke: {name}" + (f" with {replaced} (tiny, random)" if tiny else ""))
+    print(f"smoke: one step on {_SMOKE_EXAMPLES} made-up examples; the numbers mean nothing")
+    arguments = {"seed": _SEED.value, **_model_arguments(), **tiny}
+    model = tatl_keras.zoo.build(name, _SMOKE_CLASSES, **arguments)
+    splits = {"train": made_up, "test": made_up}
+    return _fit(model, splits, workdir, epochs=1, batch_size=_SMOKE_EXAMPLES)
+
+
+def _fit(model, splits, workdir, epochs, batch_size):
+    if _LEARNING_RATE.value is not None:
+        model.optimizer.learning_rate = _LEARNING_RATE.value
+    config = records.config_of_run(model, splits, sys.modules[__name__], _SEED.value)
+    metrics = records.fit_and_record(
+        model,
+        splits,
+        workdir,
+        config,
+        epochs=epochs,
+        batch_size=batch_size,
+        feature_cache=_feature_cache(model),
+        patience=_EARLY_STOPPING.value if "validation" in splits else None,
+    )
+    return config, metrics
+
+
+def _check_flags():
+    """Raises a usage error for flags that do not go together."""
+    unknown = set(_UNFREEZE.value) - {"image", "text"}
+    if unknown:
+        raise app.UsageError(
+            f"--unfreeze must be image, text or image,text. Received: {sorted(unknown)}"
+        )
+    if _UNFREEZE_LAST_N.value is not None and not _UNFREEZE.value:
+        raise app.UsageError(
+            "--unfreeze_last_n must come with --unfreeze=image, text or image,text. "
+            f"Received: --unfreeze_last_n={_UNFREEZE_LAST_N.value} alone"
+        )
+    if _EARLY_STOPPING.value is not None and _VALIDATION_SPLIT.value is None:
+        raise app.UsageError(
+            "--early_stopping_patience must come with --validation_split=validation: stopping by "
+            f"the test split would flatter the result. Received: {_EARLY_STOPPING.value} alone"
+        )
+
+
+def _load_splits():
+    names = [_TRAIN_SPLIT.value, _TEST_SPLIT.value]
+    roles = ["train", "test"]
+    if _VALIDATION_SPLIT.value is not None:
+        names.insert(1, _VALIDATION_SPLIT.value)
+        roles.insert(1, "validation")
+    return dict(zip(roles, data_flags.load(tuple(names)), strict=True))
+
+
+def _build(num_classes):
+    """The model that the flags describe, compiled with its own recipe."""
+    import keras
+
+    keras.utils.set_random_seed(_SEED.value)
+    arguments = _model_arguments() | {"seed": _SEED.value}
+    for name, holder in (("image_preset", _IMAGE_PRESET), ("text_preset", _TEXT_PRESET)):
+        if holder.value is not None:
+            arguments[name] = None if holder.value == "none" else holder.value
+    if _IMAGE_SIZE.value is not None:
+        arguments["image_size"] = (_IMAGE_SIZE.value, _IMAGE_SIZE.value)
+    if _SEQUENCE_LENGTH.value is not None:
+        arguments["sequence_length"] = _SEQUENCE_LENGTH.value
+    model = tatl_keras.zoo.build(common.MODEL.value, num_classes, **arguments)
+    for modality in _UNFREEZE.value:
+        encoder = getattr(model, f"{modality}_encoder")
+        if encoder is None:
+            raise ValueError(
+                f"--unfreeze must name encoders of {common.MODEL.value}. Received: {modality}"
+            )
+        encoder.unfreeze(last_n=_UNFREEZE_LAST_N.value)
+    model.compile()
+    return model
+
+
+def _model_arguments():
+    """`["a=1", "b=x"]` → `{"a": 1, "b": "x"}`."""
+    arguments = {}
+    for pair in _MODEL_ARGS.value:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"--model_args must be name=value,name=value. Received: {pair!r}")
+        arguments[name] = _parse_value(value)
+    return arguments
+
+
+def _parse_value(text):
+    words = {"none": None, "true": True, "false": False}
+    if text.lower() in words:
+        return words[text.lower()]
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
+
+
+def _is_pretrained(text):
+    return not text.startswith("test_") and text not in ("lstm", "embed")
+
+
+def _feature_cache(model):
+    encoders = [e for e in (model.image_encoder, model.text_encoder) if e is not None]
+    if _FEATURE_CACHE.value == "auto":
+        return "memory" if any(encoder.frozen for encoder in encoders) else None
+    return None if _FEATURE_CACHE.value == "none" else _FEATURE_CACHE.value
+
+
+if __name__ == "__main__":
+    run()

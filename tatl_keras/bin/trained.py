@@ -1,0 +1,108 @@
+"""What a training run left: its configuration, its model, its data."""
+
+import os
+import tempfile
+
+from absl import flags
+
+import tatl_keras
+from tatl_keras.bin import common, data_flags
+
+_SPLIT_FLAGS = ("train_split", "validation_split", "test_split")
+_COLUMN_FLAGS = ("image_column", "text_column", "label_column", "id_column")
+
+
+def read_config(workdir):
+    """The `config.json` of a finished run.
+
+    Raises:
+        FileNotFoundError: the folder holds no run, or one that did not finish.
+    """
+    files = tatl_keras.training.workdir
+    present = os.listdir(workdir) if os.path.isdir(workdir) else []
+    config = {}
+    if files.CONFIG in present:
+        config = tatl_keras.training.read_json(os.path.join(workdir, files.CONFIG))
+    if config.get("program") != files.PROGRAM:
+        raise FileNotFoundError(
+            f"--workdir must be a folder that tatl-train wrote. Received: {workdir!r}"
+        )
+    if not {files.METRICS, files.MODEL} <= set(present):
+        raise FileNotFoundError(
+            f"--workdir must hold a finished run. Received: {workdir!r}, which has no "
+            f"{files.METRICS}: the training has not ended, or was interrupted."
+        )
+    return config
+
+
+def load_model(path):
+    """Loads a `.keras` file, or the one in a workdir."""
+    import keras
+
+    import tatl_keras.models  # noqa: F401  (Keras finds the classes by their registered names)
+
+    if os.path.isdir(path):
+        path = os.path.join(path, tatl_keras.training.workdir.MODEL)
+    return keras.models.load_model(path)
+
+
+def smoke_workdir(stack):
+    """A workdir to try a program on: `--workdir` if `tatl-train --smoke` wrote it, else a new one.
+
+    Args:
+        stack: `contextlib.ExitStack` that ends the life of a new one.
+    """
+    from tatl_keras.bin import train
+
+    given = common.WORKDIR.value
+    if given and os.path.isdir(given) and read_config(given)["smoke"]:
+        return given
+    workdir = stack.enter_context(tempfile.TemporaryDirectory())
+    train.smoke(workdir, train.SMOKE_MODEL)
+    return workdir
+
+
+def load_split(config, split=None, **overrides):
+    """Loads labelled examples for a trained model.
+
+    Args:
+        config: `config.json` of the run. Without `--data`, or with the one of the training, splits
+            are those of the training; with another `--data`, columns are looked for under the same
+            names.
+        split: name of a split, or `None` for the test split of the training, and for all examples
+            of another `--data`.
+        **overrides: arguments of `data.load` that win over the flags.
+
+    Returns:
+        A data set of `data.load`.
+    """
+    if config["smoke"] and not data_flags.DATA.present:
+        made_up = len(config["model"]["class_names"]), config["data"]["test"]["num_examples"]
+        return tatl_keras.data.synthetic.examples(*made_up)
+    overrides = {"class_names": config["model"]["class_names"]} | overrides
+    if not is_training_data(config):
+        columns = {name: config["flags"][name] for name in _COLUMN_FLAGS}
+        return data_flags.load(split or "all", columns, **overrides)
+    split = split or config["flags"]["test_split"]
+    names = [config["flags"][name] for name in _SPLIT_FLAGS if config["flags"][name]]
+    if split not in names:
+        return data_flags.load(split, config["flags"], **overrides)
+    return data_flags.load(tuple(names), config["flags"], **overrides)[names.index(split)]
+
+
+def is_training_data(config):
+    """Whether the flags ask for the data of the training, or for none."""
+    given = flags.FLAGS[data_flags.DATA.name]
+    return not given.present or given.value == config["flags"]["data"]
+
+
+def changed_since_training(config, examples):
+    """Whether a split of the training has other examples now."""
+    known = {summary["split"]: summary for summary in config["data"].values()}
+    then = known.get(examples.summary["split"])
+    return (
+        is_training_data(config)
+        and then is not None
+        and then.get("fingerprint_of") == examples.summary.get("fingerprint_of")
+        and then["fingerprint"] != examples.summary["fingerprint"]
+    )

@@ -1,0 +1,110 @@
+"""An exported model, used without Keras."""
+
+import os
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_text as _tensorflow_text  # noqa: F401  (registers the ops of tokenizers)
+
+_SIGNATURE = "serving_default"
+_INPUTS = {"image_bytes", "text"}
+_OUTPUT = "probabilities"
+
+
+def load(directory):
+    """Loads a SavedModel that `model.export` wrote.
+
+    Args:
+        directory: the folder with `saved_model.pb`.
+
+    Returns:
+        A `LoadedModel`.
+
+    Raises:
+        FileNotFoundError: there is no SavedModel in `directory`.
+        ValueError: it has no signature `serving_default` with these inputs and outputs.
+
+    Example:
+
+    >>> import tempfile
+    >>> from tatl_keras import serving, zoo
+    >>> model = zoo.build("test_resnet_image_only", num_classes=2)
+    >>> directory = tempfile.mkdtemp() + "/1"
+    >>> model.export(directory)
+    >>> serving.load(directory).predict([b"", b""], ["a cat", "a dog"])
+    array([[0.5, 0.5],
+           [0.5, 0.5]], dtype=float32)
+    """
+    directory = os.fspath(directory)
+    if not os.path.isfile(os.path.join(directory, "saved_model.pb")):
+        raise FileNotFoundError(
+            "`directory` must hold a SavedModel (saved_model.pb). "
+            f"Received: directory={directory!r}. It is the numbered folder, as in pets/1."
+        )
+    return LoadedModel(tf.saved_model.load(directory), directory)
+
+
+class LoadedModel:
+    """A SavedModel of this library, with NumPy arrays at both ends. Made by `load`.
+
+    Args:
+        saved_model: what `tf.saved_model.load` returned.
+        directory: where it came from, for messages.
+
+    Raises:
+        ValueError: see `load`.
+
+    Example: see `load`.
+
+    >>> LoadedModel(tf.Module(), "pets/1")
+    Traceback (most recent call last):
+    ValueError: `directory` must hold a model with the signature 'serving_default' that takes ...
+    """
+
+    def __init__(self, saved_model, directory):
+        signature = getattr(saved_model, "signatures", {}).get(_SIGNATURE)
+        inputs = set() if signature is None else set(signature.structured_input_signature[1])
+        if inputs != _INPUTS or _OUTPUT not in signature.structured_outputs:
+            raise ValueError(
+                f"`directory` must hold a model with the signature {_SIGNATURE!r} that takes "
+                f"{sorted(_INPUTS)} and gives {_OUTPUT!r}. Received: directory={directory!r} with "
+                f"inputs {sorted(inputs)}"
+            )
+        self._model = saved_model  # its variables live as long as this
+        self._signature = signature
+        self.num_classes = signature.structured_outputs[_OUTPUT].shape[-1]
+
+    @property
+    def class_names(self):
+        """List of str in the order of the probabilities, or `None` where the model has none."""
+        names = getattr(self._model, "class_names", None)
+        return None if names is None else [name.decode() for name in names().numpy()]
+
+    def predict(self, image_bytes, texts, batch_size=32):
+        """Probabilities of raw examples, in their order.
+
+        Args:
+            image_bytes: sequence of encoded pictures, b"" where there is none.
+            texts: sequence of str or UTF-8 bytes, "" where there is none.
+            batch_size: int, examples in one request.
+
+        Returns:
+            A float32 array (number of examples, num_classes).
+
+        Raises:
+            ValueError: there is no example, or the sequences are not equally long.
+        """
+        if len(image_bytes) != len(texts) or not len(texts):
+            raise ValueError(
+                "`image_bytes` and `texts` must be equally long and not empty. "
+                f"Received: {len(image_bytes)} pictures, {len(texts)} texts"
+            )
+        answers = []
+        for start in range(0, len(texts), batch_size):
+            some = slice(start, start + batch_size)
+            answer = self._signature(
+                image_bytes=tf.constant(list(image_bytes[some]), tf.string),
+                text=tf.constant(list(texts[some]), tf.string),
+            )
+            answers.append(answer[_OUTPUT].numpy())
+        return np.concatenate(answers)

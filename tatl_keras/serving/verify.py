@@ -1,0 +1,86 @@
+"""Asks an export, in a process that knows nothing of Keras, what the model itself was asked."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+from tatl_keras.serving import ask
+
+TOLERANCE = 1e-5
+
+
+def verify(directory, examples, probabilities, tolerance=TOLERANCE):
+    """Compares an exported model with the numbers of the model it was made of.
+
+    The export is loaded in a new process that imports `tensorflow` and `tensorflow_text` only, as
+    a server would, so nothing that lives in this process can help it.
+
+    Args:
+        directory: a SavedModel that `model.export` wrote.
+        examples: list of dicts with `image` (encoded bytes, b"" where there is none) and `text`
+            (str), at least one.
+        probabilities: floats (number of examples, num_classes), the model's own.
+        tolerance: float, largest absolute difference that is accepted.
+
+    Returns:
+        A float, the largest absolute difference found.
+
+    Raises:
+        ValueError: the numbers differ, or there are not as many of them.
+        RuntimeError: the export could not be loaded or failed on the examples.
+
+    Example:
+
+    >>> import tempfile
+    >>> from tatl_keras import serving, zoo
+    >>> model = zoo.build("test_resnet_image_only", num_classes=2)
+    >>> directory = tempfile.mkdtemp() + "/1"
+    >>> model.export(directory)
+    >>> serving.verify(directory, [{"image": b"", "text": "a cat"}], [[0.5, 0.5]])
+    0.0
+    """
+    expected = np.asarray(probabilities, np.float64)
+    answer = _ask_fresh_process(os.fspath(directory), examples)
+    received = np.asarray(answer["probabilities"], np.float64)
+    if received.shape != expected.shape:
+        raise ValueError(
+            "`directory` must hold an export that answers as the model does. "
+            f"Received: probabilities {received.shape}, expected {expected.shape}"
+        )
+    difference = float(np.max(np.abs(received - expected)))
+    if not difference <= tolerance:
+        row = int(np.max(np.abs(received - expected), axis=1).argmax())
+        raise ValueError(
+            f"`directory` must hold an export that answers as the model does, to {tolerance:g}. "
+            f"Received: a difference of {difference:.3g} in example {row}. Do not serve it: "
+            "export again with the versions that trained the model."
+        )
+    return difference
+
+
+def _ask_fresh_process(directory, examples):
+    """Runs `ask.py` as a script; only files go in and out, stdout belongs to TensorFlow."""
+    request = {
+        "image_bytes": [base64.b64encode(example["image"]).decode() for example in examples],
+        "text": [example["text"] for example in examples],
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        question, reply = os.path.join(folder, "question.json"), os.path.join(folder, "reply.json")
+        with open(question, "w", encoding="utf-8") as file:
+            json.dump(request, file)
+        # -P keeps this library's folder off the import path.
+        command = [sys.executable, "-P", ask.__file__, directory, question, reply]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            last = [line for line in done.stderr.splitlines() if line.strip()][-3:]
+            raise RuntimeError(
+                f"`directory` must hold an export that a new process can load and ask. Received: "
+                f"directory={directory!r}, exit status {done.returncode}: " + " ".join(last)
+            )
+        with open(reply, encoding="utf-8") as file:
+            return json.load(file)

@@ -1,0 +1,17 @@
+"""What goes on round `model.fit`: a run's folder, its records, figures and metrics."""
+
+from tatl_keras.training.figures import draw_curves, draw_predictions
+from tatl_keras.training.history import HistoryLog, read_history
+from tatl_keras.training.metrics import classification_metrics
+from tatl_keras.training.workdir import create_workdir, read_json, write_json
+
+__all__ = [
+    "HistoryLog",
+    "classification_metrics",
+    "create_workdir",
+    "draw_curves",
+    "draw_predictions",
+    "read_history",
+    "read_json",
+    "write_json",
+]

@@ -1,0 +1,186 @@
+"""Pictures of a run: its curves, and what the model made of some examples."""
+
+import textwrap
+import warnings
+
+import numpy as np
+import tensorflow as tf
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from tatl_keras.data import decode_image
+
+# Okabe and Ito's colours, told apart with any colour vision.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_RIGHT, _WRONG, _UNKNOWN, _GREY = "#00735C", "#B5120E", "#444444", "#666666"
+_PANELS = ("loss", "accuracy")
+_LINE_WIDTH = 42
+_TITLE_WIDTH = 30
+_TEXT_LINES = 3
+
+
+def draw_curves(histories, path, levels=None):
+    """Draws loss and accuracy over the epochs, training dashed and validation solid.
+
+    Args:
+        histories: dict from a run's name to its history: a dict from metric (`loss`, `accuracy`,
+            `val_loss`, …) to a list with one number an epoch. Runs without validation have solid
+            training curves.
+        path: PNG, PDF or SVG file to write.
+        levels: optional dict from a run's name to its accuracy on test data, drawn as a dotted
+            line.
+
+    Raises:
+        ValueError: there is no run, or none with an epoch.
+
+    Example:
+
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "curves.png")
+    >>> draw_curves({"concat": {"loss": [0.7, 0.3], "val_loss": [0.7, 0.5]}}, path)
+    >>> os.path.exists(path)
+    True
+    """
+    metrics = [m for m in _PANELS if any(h.get(m) for h in histories.values())]
+    if not metrics:
+        raise ValueError(
+            "`histories` must hold at least one run with `loss` or `accuracy` of an epoch. "
+            f"Received: histories={ {name: sorted(h) for name, h in histories.items()} }"
+        )
+    figure = _figure(5.2 * len(metrics), 4.0)
+    panels = figure.subplots(1, len(metrics), squeeze=False)[0]
+    for axes, metric in zip(panels, metrics, strict=True):
+        for number, (name, history) in enumerate(histories.items()):
+            colour = _COLOURS[number % len(_COLOURS)]
+            _draw_run(axes, history, metric, colour, name)
+            level = (levels or {}).get(name)
+            if metric == "accuracy" and level is not None:
+                label = f"{name}, test {level:.1%}"
+                axes.axhline(level, color=colour, linestyle=":", linewidth=1.4, label=label)
+        _finish_panel(axes, metric)
+    _save(figure, path)
+
+
+def draw_predictions(examples, path, columns=4):
+    """Draws a grid of pictures with their text, their label and what the model says.
+
+    Wrong answers have a red frame and a cross, right ones a green frame and a tick; where the label
+    is not known the frame is grey.
+
+    Args:
+        examples: list of dicts with `image` (encoded bytes, pixels (H, W, C) from 0 to 255, or
+            empty), `text` (str), `label` (str, or `None`), `predicted` (str), `probability`
+            (float).
+        path: PNG, PDF or SVG file to write.
+        columns: int, pictures in a row.
+
+    Raises:
+        ValueError: there is no example.
+
+    Example:
+
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "predictions.png")
+    >>> example = dict(image=b"", text="a cat", label="cat", predicted="dog", probability=0.6)
+    >>> draw_predictions([example], path)
+    >>> os.path.exists(path)
+    True
+    """
+    if not examples:
+        raise ValueError("`examples` must hold at least one example. Received: examples=[]")
+    columns = min(columns, len(examples))
+    rows = -(-len(examples) // columns)
+    figure = _figure(2.9 * columns, 3.75 * rows)
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # inches
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, example in zip(panels, examples, strict=False):
+        _draw_example(axes, example)
+    for axes in panels[len(examples) :]:
+        axes.set_axis_off()
+    _save(figure, path)
+
+
+def _figure(width, height):
+    """A figure of its own: neither pyplot nor the user's back end is touched."""
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure, path):
+    with warnings.catch_warnings():
+        # Scripts that the font lacks are drawn as boxes.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure.savefig(path)
+
+
+def _draw_run(axes, history, metric, colour, name):
+    validation, training = history.get(f"val_{metric}"), history.get(metric)
+    if training:
+        style = "--" if validation else "-"
+        _plot(axes, training, f"{name}, training", color=colour, linestyle=style, alpha=0.75)
+    if validation:
+        _plot(axes, validation, f"{name}, validation", color=colour, linestyle="-", linewidth=2)
+
+
+def _plot(axes, values, label, **style):
+    """A line; a single epoch is a point, which a line would not show."""
+    marker = "o" if len(values) == 1 else None
+    (line,) = axes.plot(range(1, len(values) + 1), values, marker=marker, **style)
+    line.set_label(label)
+
+
+def _finish_panel(axes, metric):
+    axes.set_title(metric, loc="left", fontsize=12, fontweight="bold")
+    axes.set_xlabel("epoch")
+    last = max(max(line.get_xdata()) for line in axes.lines)
+    axes.set_xlim(0.5 if last < 10 else 0, last + 0.5)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#E4E4E4", linewidth=0.8)
+    axes.set_axisbelow(True)
+    if metric == "accuracy":
+        axes.yaxis.set_major_formatter("{x:.0%}")
+        axes.set_ylim(0, 1.03)
+    for text in axes.legend(frameon=False, fontsize=9).get_texts():
+        text.set_parse_math(False)
+
+
+def _draw_example(axes, example):
+    pixels = _pixels(example["image"])
+    label, predicted = example["label"], example["predicted"]
+    if label is None:
+        mark, colour = "", _UNKNOWN
+    else:
+        mark, colour = ("✓ ", _RIGHT) if label == predicted else ("✗ ", _WRONG)
+    if pixels is None:
+        axes.set(xlim=(0, 1), ylim=(1, 0), facecolor="#F3F3F3", aspect="equal")
+        axes.text(0.5, 0.5, "no picture", ha="center", va="center", color=_GREY)
+    else:
+        axes.imshow(pixels)
+    axes.set_anchor("N")
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set(color=colour, linewidth=2.5)
+    answer = _shorten(f"{mark}{predicted} {example['probability']:.0%}", 2, _TITLE_WIDTH)
+    style = {"fontsize": 10, "parse_math": False}
+    axes.set_title(answer, color=colour, fontweight="bold", loc="left", **style)
+    below = _shorten(f"“{example['text']}”" if example["text"] else "no text", _TEXT_LINES)
+    if label is not None and label != predicted:
+        below = f"{_shorten(f'is: {label}', 1)}\n{below}"
+    axes.set_xlabel(below, loc="left", color="#222222", **(style | {"fontsize": 8.5}))
+
+
+def _shorten(text, lines, width=_LINE_WIDTH):
+    """Wraps a text and ends it with an ellipsis after so many lines."""
+    text = " ".join(text.split())
+    return "\n".join(textwrap.wrap(text, width, max_lines=lines, placeholder=" …"))
+
+
+def _pixels(image):
+    """Encoded bytes or pixels as what `imshow` draws, `None` where there is nothing."""
+    if isinstance(image, (bytes, bytearray)):
+        return decode_image(tf.constant(bytes(image))).numpy() if image else None
+    if image is None or isinstance(image, str):
+        return None
+    pixels = np.clip(np.asarray(image), 0, 255).astype(np.uint8)
+    return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels

@@ -1,0 +1,107 @@
+"""What happened in each epoch, for a spreadsheet and for TensorBoard."""
+
+import csv
+import os
+import time
+
+import keras
+import tensorflow as tf
+
+
+class HistoryLog(keras.callbacks.Callback):
+    """Writes each epoch's loss and metrics to a CSV file and to TensorBoard logs.
+
+    The CSV file has the columns `epoch` (from 1), `seconds` and one per metric, those of the
+    validation data with `val_` before their name. TensorBoard shows them as `epoch_loss` and so
+    on, training and validation in one chart. The `tensorboard` package is needed to look at the
+    logs, not to write them.
+
+    Args:
+        csv_path: file to write, or `None`.
+        log_dir: folder for `train/` and `validation/`, or `None`.
+
+    Example:
+
+    >>> import os, tempfile
+    >>> from tatl_keras import zoo
+    >>> folder = tempfile.mkdtemp()
+    >>> log = HistoryLog(os.path.join(folder, "history.csv"), os.path.join(folder, "logs"))
+    >>> model = zoo.build("test_bert_text_only", num_classes=2)
+    >>> _ = model.fit({"text": ["cat", "dog"]}, [0, 1], epochs=2, verbose=0, callbacks=[log])
+    >>> sorted(read_history(os.path.join(folder, "history.csv")))
+    ['accuracy', 'loss', 'seconds']
+    >>> os.listdir(os.path.join(folder, "logs"))
+    ['train']
+    """
+
+    def __init__(self, csv_path=None, log_dir=None):
+        super().__init__()
+        self.csv_path = csv_path
+        self.log_dir = log_dir
+        self._columns = None
+        self._writers = {}
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._start = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        values = {name: float(value) for name, value in (logs or {}).items()}
+        if self.csv_path is not None:
+            seconds = round(time.monotonic() - self._start, 4)
+            self._write_row({"epoch": epoch + 1, "seconds": seconds, **values})
+        if self.log_dir is not None:
+            for name, value in values.items():
+                self._write_scalar(name, value, epoch + 1)
+
+    def on_train_end(self, logs=None):
+        for writer in self._writers.values():
+            writer.close()
+        self._writers = {}
+
+    def _write_row(self, row):
+        """Opens the file anew each time: what is there survives whatever happens next."""
+        first = self._columns is None
+        self._columns = self._columns or list(row)
+        mode = "w" if first else "a"
+        with open(self.csv_path, mode, newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, self._columns, restval="", extrasaction="ignore")
+            if first:
+                writer.writeheader()
+            writer.writerow(row)
+
+    def _write_scalar(self, name, value, step):
+        part = "validation" if name.startswith("val_") else "train"
+        if part not in self._writers:
+            folder = os.path.join(self.log_dir, part)
+            self._writers[part] = tf.summary.create_file_writer(folder)
+        # `tf.summary.scalar` needs the tensorboard package; what it writes does not.
+        data = tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
+        metadata = tf.compat.v1.SummaryMetadata(plugin_data=data)
+        with self._writers[part].as_default():
+            tag = f"epoch_{name.removeprefix('val_')}"
+            tf.summary.write(tag, tf.constant(value, tf.float32), step, metadata)
+        self._writers[part].flush()
+
+
+def read_history(csv_path):
+    """Reads what `HistoryLog` wrote.
+
+    Args:
+        csv_path: the file.
+
+    Returns:
+        A dict from column to a list of floats, one an epoch, as `keras.callbacks.History.history`.
+
+    Example:
+
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "history.csv")
+    >>> with open(path, "w") as file:
+    ...     _ = file.write("epoch,seconds,loss\\n1,0.5,0.7\\n2,0.1,0.6\\n")
+    >>> read_history(path)["loss"]
+    [0.7, 0.6]
+    """
+    with open(csv_path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    columns = [name for name in (rows[0] if rows else {}) if name != "epoch"]
+    return {name: [float(row[name]) for row in rows if row[name] != ""] for name in columns}
