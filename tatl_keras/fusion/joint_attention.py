@@ -22,7 +22,9 @@ class JointAttentionFusion(Fusion):
         H = LayerNorm(S + SelfAttention(S))
         y = [norm(image_pooled), norm(text_pooled), mean of H over real tokens]
 
-    e_image and e_text are learned modality embeddings. Shape letters: B batch, T image tokens,
+    e_image and e_text are learned modality embeddings. The gain of the last LayerNorm starts at 0.1,
+    so that the fusion starts near a concatenation, which is hard to beat on few examples; at zero
+    it could not start under a head of zeros. Shape letters: B batch, T image tokens,
     L text tokens, Di, Dt channels. norm is `PooledNormalization`. The tokens of a missing modality
     are masked and its pooled vector is zero; a row without both gives zeros.
 
@@ -92,7 +94,12 @@ class JointAttentionFusion(Fusion):
             name="attention",
             **common,
         )
-        self.joint_norm = keras.layers.LayerNormalization(epsilon=1e-5, name="joint_norm", **common)
+        self.joint_norm = keras.layers.LayerNormalization(
+            epsilon=1e-5,
+            gamma_initializer=keras.initializers.Constant(0.1),
+            name="joint_norm",
+            **common,
+        )
         self.average = MaskedAveragePooling(name="average", **common)
 
     def build(self, features_shape):
