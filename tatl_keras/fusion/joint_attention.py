@@ -22,10 +22,10 @@ class JointAttentionFusion(Fusion):
         H = LayerNorm(S + SelfAttention(S))
         y = [norm(image_pooled), norm(text_pooled), mean of H over real tokens]
 
-    e_image and e_text are learned modality embeddings. The gain of the last LayerNorm starts at 0.1,
-    so that the fusion starts near a concatenation, which is hard to beat on few examples; at zero
-    it could not start under a head of zeros. Shape letters: B batch, T image tokens,
-    L text tokens, Di, Dt channels. norm is `PooledNormalization`. The tokens of a missing modality
+    e_image and e_text are learned modality embeddings. The gain of the last LayerNorm starts at
+    0.1: the fusion starts near a concatenation, which is hard to beat on few examples. (At zero it
+    would stay one under a head that starts at zero.) Shape letters: B batch, T image tokens, L text
+    tokens, Di, Dt channels. norm is `PooledNormalization`. The tokens of a missing modality
     are masked and its pooled vector is zero; a row without both gives zeros.
 
     Args:
