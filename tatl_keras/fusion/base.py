@@ -48,9 +48,8 @@ class Fusion(keras.layers.Layer):
     ...     "image_pooled": np.ones((2, 3)), "has_image": np.array([1, 1]),
     ...     "text_pooled": np.ones((2, 3)), "has_text": np.array([1, 0]),
     ... }
-    >>> print(SumFusion()(features).numpy().round(3))
-    [[2. 2. 2.]
-     [1. 1. 1.]]
+    >>> tuple(SumFusion()(features).shape)
+    (2, 3)
     """
 
     uses = ()

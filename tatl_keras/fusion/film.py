@@ -43,7 +43,7 @@ class FiLMFusion(Fusion):
     ... }
     >>> fused = fusion.FiLMFusion()(features)
     >>> print(tuple(fused.shape), fused[1].numpy().round(3))
-    (2, 3) [1. 1. 1.]
+    (2, 3) [9.238 9.238 9.238]
 
     Reference:
         Perez et al., "FiLM: Visual Reasoning with a General Conditioning Layer", 2018, section 2.1,

@@ -30,8 +30,6 @@ def test_property(case, name, tmp_path):
 
 @pytest.mark.parametrize("name", list(PUBLIC))
 def test_docstring_example_runs(name):
-    if name in EXEMPT:
-        return
     value = PUBLIC[name]
     module = sys.modules[value.__module__]
     tests = doctest.DocTestFinder(recurse=False).find(value, name, module=module)
