@@ -63,7 +63,7 @@ def load(splits, config=None, **overrides):
     values = settings(config)
     arguments = {column: _column(values[f"{column}_column"]) for column in COLUMNS}
     arguments |= {
-        "where": _where(values["where"]),
+        "where": where(values["where"]),
         "fractions": values["held_out"],
         "seed": values["split_seed"],
         "text_from_class": values["text_from_class"],
@@ -93,12 +93,12 @@ def _column(value):
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
-def _where(pairs):
-    """`["a=1", "a=2", "b=3"]` → `{"a": ["1", "2"], "b": ["3"]}`."""
-    where = {}
-    for pair in pairs:
+def where(pairs=None):
+    """`["a=1", "a=2", "b=3"]`, by default what --where holds, as `{"a": ["1", "2"], "b": ["3"]}`."""
+    found = {}
+    for pair in flags.FLAGS.where if pairs is None else pairs:
         column, equals, value = pair.partition("=")
         if not equals:
             raise ValueError(f"--where must be column=value. Received: {pair!r}")
-        where.setdefault(column, []).append(value)
-    return where or None
+        found.setdefault(column, []).append(value)
+    return found or None

@@ -11,9 +11,7 @@ stands at the end, and makes the exit status 1.
 
 import contextlib
 import json
-import os
 import sys
-import tempfile
 
 from absl import app, flags
 
@@ -52,6 +50,7 @@ def run():
 def main(arguments):
     """Prints or writes one row per example; the status is 1 if some could not be read."""
     pictures = [*_IMAGE.value, *arguments]
+    errors = []
     common.check_output()
     with contextlib.ExitStack() as stack:
         if common.SMOKE.value:
@@ -62,12 +61,17 @@ def main(arguments):
             if data_flags.DATA.value:
                 examples = predictors.load_examples(predictor, common.SPLIT.value)
             else:
-                examples = _from_command_line(stack, pictures)
-        rows = predictors.predict(predictor, examples, _TOP_K.value, common.BATCH_SIZE.value)
-    _write(rows)
-    failed = [row for row in rows if "error" in row]
+                count = max(len(pictures), len(_TEXT.value))
+                images, texts = pictures or [""] * count, _TEXT.value or [""] * count
+                examples, errors = predictors.load_named(images, texts)
+        rows = []
+        if examples is not None:
+            top_k, batch_size = _TOP_K.value, common.BATCH_SIZE.value
+            rows = predictors.predict(predictor, examples, top_k, batch_size)
+    _write(rows + errors)
+    failed = [row for row in rows + errors if "error" in row]
     if failed:
-        print(f"{len(failed)} of {len(rows)} examples could not be read", file=sys.stderr)
+        print(f"{len(failed)} of {len(rows + errors)} examples could not be read", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -85,25 +89,6 @@ def _check_flags(pictures):
             "--text must be given once for each picture, or not at all. "
             f"Received: {len(pictures)} pictures, {len(_TEXT.value)} texts"
         )
-
-
-def _from_command_line(stack, pictures):
-    """Puts pictures and texts into a manifest, so that they are read and checked as any other."""
-    count = max(len(pictures), len(_TEXT.value))
-    texts = _TEXT.value or [""] * count
-    names = pictures or [f"text {number}" for number in range(1, count + 1)]
-    seen = {}
-    path = os.path.join(stack.enter_context(tempfile.TemporaryDirectory()), "arguments.jsonl")
-    with open(path, "w", encoding="utf-8") as file:
-        for number, name in enumerate(names):
-            seen[name] = seen.get(name, 0) + 1
-            row = {
-                "image": os.path.abspath(pictures[number]) if pictures else "",
-                "text": texts[number],
-                "id": name if seen[name] == 1 else f"{name}#{seen[name]}",
-            }
-            file.write(json.dumps(row) + "\n")
-    return predictors.load_manifest(path, verbose=False)
 
 
 def _write(rows):

@@ -1,10 +1,10 @@
 """Trained models of every form, and the examples they are asked about."""
 
+import collections
 import dataclasses
 import os
+import tempfile
 from typing import Any
-
-from absl import logging
 
 import tatl_keras
 from tatl_keras.bin import data_flags, trained
@@ -98,13 +98,47 @@ def load_examples(predictor, split=None):
 
 def load_manifest(source, columns=None, **overrides):
     """Loads every row of a source without its label; arguments as those of `data_flags.load`."""
-    before = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)  # rows that cannot be read are part of the output
-    try:
-        overrides = {"source": source, "label": False, "on_bad": "skip"} | overrides
-        return data_flags.load("all", columns, **overrides)
-    finally:
-        logging.set_verbosity(before)
+    overrides = {"source": source, "label": False, "on_bad": "skip"} | overrides
+    return data_flags.load("all", columns, **overrides)
+
+
+def load_named(images, texts):
+    """Loads pictures by their paths, and texts.
+
+    Args:
+        images: list of paths, or of empty strings.
+        texts: equally long list of str.
+
+    Returns:
+        `(examples, errors)`: a data set as of `data.load`, or `None` where no row can be read, and
+        a list of rows of the output for those that cannot.
+    """
+    import pandas
+
+    paths = {image: os.path.abspath(image) if image else "" for image in images}
+    rows = pandas.DataFrame({"image": images, "text": texts})
+    rows["id"] = _names(images)
+    problems, _ = tatl_keras.data.pictures.FilePictures(paths).check(rows, "decode")
+    errors = [{"id": rows["id"][i], "error": text} for i, text in sorted(problems.items())]
+    rows = rows.drop(index=list(problems))
+    if rows.empty:
+        return None, errors
+    rows["image"] = rows["image"].map(paths)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "arguments.jsonl")
+        rows.to_json(path, orient="records", lines=True)
+        columns = {role: role for role in ("image", "text", "id")}
+        return load_manifest(path, **columns, where=None, verify=None, verbose=False), errors
+
+
+def _names(images):
+    """A different name for each row: the picture as it was typed, or the text's place."""
+    seen, names = collections.Counter(), []
+    for place, image in enumerate(images, start=1):
+        seen[image] += 1
+        again = f"#{seen[image]}" if seen[image] > 1 else ""
+        names.append(f"{image}{again}" if image else f"text {place}")
+    return names
 
 
 def predict(predictor, examples, top_k, batch_size):

@@ -162,7 +162,9 @@ def _fit(model, splits, workdir, epochs, batch_size):
 
 
 def _check_flags():
-    """Raises a usage error for flags that do not go together."""
+    """Raises an error for flags that do not go together, before any data is read."""
+    _model_arguments()
+    data_flags.where()
     unknown = set(_UNFREEZE.value) - {"image", "text"}
     if unknown:
         raise app.UsageError(

@@ -1,0 +1,79 @@
+"""Runs the programs as their console scripts do, in this process."""
+
+import contextlib
+import dataclasses
+import importlib
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from absl.testing import flagsaver
+
+from tatl_keras.data import synthetic
+
+CLASSES = 3
+EXAMPLES = 60
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a program ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+def run_program(name, *words):
+    """Runs `tatl-<name>` with flags at their defaults before and after."""
+    module = importlib.import_module(f"tatl_keras.bin.{name}")
+    out, err, argv = io.StringIO(), io.StringIO(), sys.argv
+    sys.argv = [f"tatl-{name}", *map(str, words)]
+    try:
+        with flagsaver.flagsaver(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            with pytest.raises(SystemExit) as ended:
+                module.run()
+    finally:
+        sys.argv = argv
+    return Outcome(ended.value.code or 0, out.getvalue(), err.getvalue())
+
+
+def succeed(name, *words):
+    """As `run_program`, for a program that must not fail."""
+    outcome = run_program(name, *words)
+    assert outcome.status == 0, outcome.out[-2000:] + outcome.err[-3000:]
+    return outcome
+
+
+def read_json(*parts):
+    return json.loads(Path(*parts).read_text(encoding="utf-8"))
+
+
+def read_lines(path):
+    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(scope="session")
+def manifest(tmp_path_factory):
+    """60 pictures of three classes, six of them without text; no column of splits."""
+    folder = tmp_path_factory.mktemp("data")
+    return Path(synthetic.write_manifest(str(folder), CLASSES, EXAMPLES))
+
+
+@pytest.fixture(scope="session")
+def trained(manifest, tmp_path_factory):
+    """The workdir of a finished run with a validation split; tests must not change it."""
+    workdir = tmp_path_factory.mktemp("runs") / "pets"
+    outcome = succeed(
+        "train",
+        "--model=test_resnet_bert_concat",
+        f"--data={manifest}",
+        f"--workdir={workdir}",
+        "--validation_split=validation",
+        "--epochs=4",
+        "--learning_rate=0.001",
+    )
+    (workdir / ".printed").write_text(outcome.out, encoding="utf-8")
+    return workdir
