@@ -73,6 +73,17 @@ def test_local_image_preset(image_preset):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
+def test_presets_compute_in_the_dtype_asked_for(tmp_path):
+    config = dict(ARCHITECTURES["test_image"].config)
+    del config["num_features"]
+    folder = str(tmp_path / "efficientnet")
+    keras_hub.models.EfficientNetBackbone(**config).save_to_preset(folder)
+    keras_hub.layers.EfficientNetImageConverter(image_size=(32, 32)).save_to_preset(folder)
+    encoder, _ = encoders.build_image(folder, dtype="bfloat16")
+    assert {w.dtype for w in encoder.weights} == {"bfloat16"}
+    assert keras.config.dtype_policy().name == "float32"
+
+
 def test_image_size_of_a_map_is_free(image_preset):
     encoder, converter = encoders.build_image(image_preset, image_size=[64, 32])
     assert (converter.image_size, encoder.grid) == ((64, 32), (8, 4))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tatl_keras import encoders
+from tatl_keras.encoders import freezing
 from tests.encoders.cases import ALL, RESNET, TRANSFORMER
 
 
@@ -89,3 +90,20 @@ def test_loading_weights_under_another_policy_keeps_it(tmp_path):
     assert again.digest() == encoder.digest()
     keras.config.set_dtype_policy("mixed_bfloat16")
     assert again.digest() == encoder.digest()
+
+
+def test_equal_bytes_of_another_shape_or_dtype_change_it():
+    zeros = np.zeros((2, 6), "float32")
+    digests = {
+        freezing.digest(*arguments)
+        for arguments in [
+            ("a", [1], [zeros]),
+            ("a", [1], [zeros.reshape(3, 4)]),
+            ("a", [1], [zeros.view("int32")]),
+            ("a", [1], [zeros[:1], zeros[1:]]),
+            ("a", [2], [zeros]),
+            ("b", [1], [zeros]),
+        ]
+    }
+    assert len(digests) == 6
+    assert freezing.digest("a", [1], [zeros]) == freezing.digest("a", [1], [zeros.copy("F")])
