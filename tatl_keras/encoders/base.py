@@ -53,7 +53,7 @@ class Encoder(keras.layers.Layer):
     """
 
     # Names of inner layers whose output the encoder does not read: they never learn.
-    _unread_layers = ()
+    _unread_layers: tuple[str, ...] = ()
 
     def __init__(self, *, frozen=True, unfrozen_last_n=None, preset=None, **kwargs):
         super().__init__(**kwargs)

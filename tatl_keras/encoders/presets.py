@@ -25,7 +25,7 @@ class PresetError(ValueError):
     ... except encoders.PresetError as error:
     ...     print(str(error).splitlines()[0])
     `preset` must be something that can be loaded. Received: preset='resnet55'. Reason: no directory
-    and no preset of this name. Did you mean 'resnet50' or 'resnet101'?.
+    and no preset of this name. Did you mean 'resnet50' or 'resnet101'?
     """
 
 
@@ -114,8 +114,8 @@ def explain_failure(preset):
         raise
     except Exception as error:
         reason = " ".join(str(error).split())
-        if len(reason) > 240:
-            reason = reason[:237] + "..."
+        if len(reason) > 240:  # what is being loaded stands first, the cause often last
+            reason = f"{reason[:100]} ... {reason[-135:]}"
         raise _error(preset, f"{type(error).__name__}: {reason}") from error
 
 
@@ -148,7 +148,7 @@ def _folders():
 def _error(preset, reason):
     return PresetError(
         f"`preset` must be something that can be loaded. Received: preset={preset!r}. "
-        f"Reason: {reason}.\n"
+        f"Reason: {reason.rstrip('.')}\n"
         "Three ways out: (1) a local directory made by KerasHub's `save_to_preset`, passed as "
         "`preset=`; (2) a filled cache: load the preset once on a machine with a network and "
         "copy ~/.cache/kagglehub (kaggle and KerasHub names) or ~/.cache/huggingface (hf://); "
