@@ -35,7 +35,7 @@ class Encoder(keras.layers.Layer):
         frozen: bool, whether no weight learns.
         unfrozen_last_n: int or None, how many blocks at the end learn when not frozen; None = all.
         preset: string or None, where the weights came from; kept for the record and for finding
-            them again, never loaded from here.
+            them again, never loaded from here. A frozen encoder with a preset has its weights.
 
     Raises:
         ValueError: `frozen` is no bool, or `unfrozen_last_n` is given together with `frozen=True`
@@ -92,7 +92,12 @@ class Encoder(keras.layers.Layer):
         raise NotImplementedError
 
     def freeze(self):
-        """Stops all learning and switches to inference mode."""
+        """Stops all learning and switches to inference mode.
+
+        Weights that were free to learn are not the preset's any more: `preset` becomes None then.
+        """
+        if not self._frozen:
+            self.preset = None
         self._frozen, self._unfrozen_last_n = True, None
         self.apply_state()
 

@@ -263,3 +263,13 @@ def test_a_layer_that_ignores_its_flag_is_noticed():
     backbone = keras.Model(inputs, Stubborn(5, name="stubborn")(inputs))
     with pytest.raises(RuntimeError, match=r"2 of them, the first is 'stubborn/kernel'"):
         encoders.ImageEncoder(backbone)
+
+
+def test_refrozen_weights_are_not_the_presets_any_more():
+    encoder, _ = encoders.build_image("efficientnet_lite0")
+    encoder.freeze()
+    assert encoder.preset == "efficientnet_lite0"
+    encoder.unfreeze(last_n=1)
+    assert encoder.preset == "efficientnet_lite0"
+    encoder.freeze()
+    assert encoder.preset is None
