@@ -13,15 +13,15 @@ def module_name(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def library_files():
-    """Every Python file of the package, sorted."""
-    return sorted(PACKAGE.rglob("*.py"))
+def library_files(programs=True):
+    """Every Python file of the package, sorted; without those under bin when not `programs`."""
+    files = sorted(PACKAGE.rglob("*.py"))
+    return [path for path in files if programs or path.parent != PACKAGE / "bin"]
 
 
-def library_modules(skip=("bin",)):
-    """The dotted names of all modules, without the sub-packages in `skip`."""
-    names = [module_name(path) for path in library_files()]
-    return [n for n in names if not any(n.startswith(f"tatl_keras.{s}") for s in skip)]
+def library_modules():
+    """The dotted names of all modules but the programs, which define flags when imported."""
+    return [module_name(path) for path in library_files(programs=False)]
 
 
 def parse(path):

@@ -66,6 +66,6 @@ def test_flagfile_parses(path, parsed):
 
 def test_a_flagfile_with_a_typo_fails(tmp_path):
     path = tmp_path / "train.flags"
-    path.write_text("--modle=test_resnet_bert_concat\n")
+    path.write_text("--modle=test_efficientnet_bert_concat\n")
     (result,) = parse(["tatl-train", f"--flagfile={path}"])
     assert "modle" in result["error"]

@@ -42,10 +42,8 @@ def test_an_unknown_part_is_an_attribute_error():
         tatl_keras.zooo  # noqa: B018
 
 
-@pytest.mark.parametrize("path", source.library_files(), ids=source.module_name)
+@pytest.mark.parametrize("path", source.library_files(programs=False), ids=source.module_name)
 def test_flags_are_defined_by_programs_only(path):
-    if path.parent.name == "bin":
-        pytest.skip("a program: flags belong here")
     nodes = [n for n in ast.walk(source.parse(path)) if isinstance(n, ast.Call)]
     names = [(source.dotted(n.func) or "").split(".")[-1] for n in nodes]
     defines = [n for n in names if n.startswith(("DEFINE_", "mark_flag"))]
