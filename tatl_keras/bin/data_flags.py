@@ -94,7 +94,7 @@ def _column(value):
 
 
 def where(pairs=None):
-    """`["a=1", "a=2", "b=3"]`, by default what --where holds, as `{"a": ["1", "2"], "b": ["3"]}`."""
+    """`["a=1", "a=2", "b=3"]`, by default --where, as `{"a": ["1", "2"], "b": ["3"]}`."""
     found = {}
     for pair in flags.FLAGS.where if pairs is None else pairs:
         column, equals, value = pair.partition("=")

@@ -40,7 +40,7 @@ def main(arguments):
     common.check_output()
     with contextlib.ExitStack() as stack:
         if common.SMOKE.value:
-            workdir = trained.smoke_workdir(stack)
+            workdir = trained.smoke_workdir(stack, common.WORKDIR.value)
         else:
             common.required(common.WORKDIR)
             workdir = common.WORKDIR.value

@@ -44,7 +44,7 @@ def main(arguments):
     common.no_arguments(arguments)
     with contextlib.ExitStack() as stack:
         if common.SMOKE.value:
-            workdir = trained.smoke_workdir(stack)
+            workdir = trained.smoke_workdir(stack, common.WORKDIR.value)
             output = os.path.join(stack.enter_context(tempfile.TemporaryDirectory()), "1")
         else:
             common.required(common.WORKDIR, common.OUTPUT)

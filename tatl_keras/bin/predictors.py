@@ -7,7 +7,7 @@ import tempfile
 from typing import Any
 
 import tatl_keras
-from tatl_keras.bin import data_flags, trained
+from tatl_keras.bin import common, data_flags, trained
 
 _SAVED_MODEL = "saved_model.pb"
 _COLUMN_FLAGS = ("image_column", "text_column")
@@ -167,7 +167,7 @@ def predict(predictor, examples, top_k, batch_size):
 
 def smoke(stack):
     """A tiny model and made-up examples (see `trained.smoke_workdir`)."""
-    predictor = open_model(trained.smoke_workdir(stack))
+    predictor = open_model(trained.smoke_workdir(stack, common.MODEL.value))
     return predictor, _without_labels(trained.load_split(predictor.config))
 
 

@@ -37,9 +37,8 @@ def config_of_run(model, splits, module, seed):
             "trainable_parameters": count(model.trainable_weights),
             "parameters": count(model.weights),
             "encoders": {
-                name: {"preset": encoder.preset, "frozen": encoder.frozen}
-                for name in ("image_encoder", "text_encoder")
-                if (encoder := getattr(model, name)) is not None
+                modality: {"preset": encoder.preset, "frozen": encoder.frozen}
+                for modality, encoder in model.encoders.items()
             },
         },
         "data": {role: dataset.summary for role, dataset in splits.items()},

@@ -81,7 +81,7 @@ HELP = {
     "overwrite": "Use a workdir that is not empty. Files of an earlier run are replaced, "
     "all others are kept.",
 }
-SMOKE_MODEL = "test_resnet_bert_concat"
+SMOKE_MODEL = "test_efficientnet_bert_concat"
 _SMOKE_EXAMPLES = 16
 _SMOKE_CLASSES = 2
 
@@ -206,12 +206,11 @@ def _build(num_classes):
         arguments["sequence_length"] = _SEQUENCE_LENGTH.value
     model = tatl_keras.zoo.build(common.MODEL.value, num_classes, **arguments)
     for modality in _UNFREEZE.value:
-        encoder = getattr(model, f"{modality}_encoder")
-        if encoder is None:
+        if modality not in model.encoders:
             raise ValueError(
                 f"--unfreeze must name encoders of {common.MODEL.value}. Received: {modality}"
             )
-        encoder.unfreeze(last_n=_UNFREEZE_LAST_N.value)
+        model.encoders[modality].unfreeze(last_n=_UNFREEZE_LAST_N.value)
     model.compile()
     return model
 
@@ -242,9 +241,8 @@ def _is_pretrained(text):
 
 
 def _feature_cache(model):
-    encoders = [e for e in (model.image_encoder, model.text_encoder) if e is not None]
     if _FEATURE_CACHE.value == "auto":
-        return "memory" if any(encoder.frozen for encoder in encoders) else None
+        return "memory" if any(e.frozen for e in model.encoders.values()) else None
     return None if _FEATURE_CACHE.value == "none" else _FEATURE_CACHE.value
 
 

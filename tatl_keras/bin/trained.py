@@ -46,15 +46,15 @@ def load_model(path):
     return keras.models.load_model(path)
 
 
-def smoke_workdir(stack):
-    """A workdir to try a program on: `--workdir` if `tatl-train --smoke` wrote it, else a new one.
+def smoke_workdir(stack, given):
+    """A workdir to try a program on: the given one if `tatl-train --smoke` wrote it, or a new one.
 
     Args:
         stack: `contextlib.ExitStack` that ends the life of a new one.
+        given: folder or `None`.
     """
     from tatl_keras.bin import train
 
-    given = common.WORKDIR.value
     if given and os.path.isdir(given) and read_config(given)["smoke"]:
         return given
     workdir = stack.enter_context(tempfile.TemporaryDirectory())
@@ -76,7 +76,7 @@ def load_split(config, split=None, **overrides):
     Returns:
         A data set of `data.load`.
     """
-    if config["smoke"] and not data_flags.DATA.present:
+    if config["smoke"] and (common.SMOKE.value or not data_flags.DATA.present):
         made_up = len(config["model"]["class_names"]), config["data"]["test"]["num_examples"]
         return tatl_keras.data.synthetic.examples(*made_up)
     overrides = {"class_names": config["model"]["class_names"]} | overrides

@@ -98,12 +98,10 @@ def _count_parameters(name):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*random weights")  # they are only counted
         model = tatl_keras.zoo.build(name, _NUM_CLASSES.value, image_preset=None, text_preset=None)
-    parts = [("image encoder", model.image_encoder), ("text encoder", model.text_encoder)]
-    parts += [("fusion", model.fusion), ("head", model.head)]
+    parts = {f"{modality} encoder": encoder for modality, encoder in model.encoders.items()}
+    parts |= {"fusion": model.fusion, "head": model.head}
     rows = []
-    for title, layer in parts:
-        if layer is None:
-            continue
+    for title, layer in parts.items():
         total, learned = records.count(layer.weights), records.count(layer.trainable_weights)
         state = "frozen" if not learned else "all learned" if learned == total else "partly learned"
         rows.append([title, f"{total:,} parameters", state if total else ""])

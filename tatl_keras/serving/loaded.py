@@ -28,7 +28,7 @@ def load(directory):
 
     >>> import tempfile
     >>> from tatl_keras import serving, zoo
-    >>> model = zoo.build("test_resnet_image_only", num_classes=2)
+    >>> model = zoo.build("test_efficientnet_image_only", num_classes=2)
     >>> directory = tempfile.mkdtemp() + "/1"
     >>> model.export(directory)
     >>> serving.load(directory).predict([b"", b""], ["a cat", "a dog"])

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import importlib
 import io
 import json
 import sys
@@ -11,8 +10,17 @@ from pathlib import Path
 import pytest
 from absl.testing import flagsaver
 
+from tatl_keras.bin import evaluate, export, predict, train, zoo
 from tatl_keras.data import synthetic
 
+# Imported before any flag is saved: `flagsaver` forgets flags that are defined while it is on.
+PROGRAMS = {
+    "train": train,
+    "evaluate": evaluate,
+    "predict": predict,
+    "export": export,
+    "zoo": zoo,
+}
 CLASSES = 3
 EXAMPLES = 60
 
@@ -28,15 +36,15 @@ class Outcome:
 
 def run_program(name, *words):
     """Runs `tatl-<name>` with flags at their defaults before and after."""
-    module = importlib.import_module(f"tatl_keras.bin.{name}")
     out, err, argv = io.StringIO(), io.StringIO(), sys.argv
     sys.argv = [f"tatl-{name}", *map(str, words)]
-    try:
-        with flagsaver.flagsaver(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            with pytest.raises(SystemExit) as ended:
-                module.run()
-    finally:
-        sys.argv = argv
+    with contextlib.ExitStack() as stack:
+        stack.callback(setattr, sys, "argv", argv)
+        stack.enter_context(flagsaver.flagsaver())
+        stack.enter_context(contextlib.redirect_stdout(out))
+        stack.enter_context(contextlib.redirect_stderr(err))
+        with pytest.raises(SystemExit) as ended:
+            PROGRAMS[name].run()
     return Outcome(ended.value.code or 0, out.getvalue(), err.getvalue())
 
 
@@ -63,12 +71,20 @@ def manifest(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def smoke_run(tmp_path_factory):
+    """The workdir of `tatl-train --smoke`; tests must not change it."""
+    workdir = tmp_path_factory.mktemp("runs") / "smoke"
+    succeed("train", "--smoke", f"--workdir={workdir}")
+    return workdir
+
+
+@pytest.fixture(scope="session")
 def trained(manifest, tmp_path_factory):
     """The workdir of a finished run with a validation split; tests must not change it."""
     workdir = tmp_path_factory.mktemp("runs") / "pets"
     outcome = succeed(
         "train",
-        "--model=test_resnet_bert_concat",
+        "--model=test_efficientnet_bert_concat",
         f"--data={manifest}",
         f"--workdir={workdir}",
         "--validation_split=validation",

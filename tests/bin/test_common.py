@@ -1,6 +1,5 @@
 """The command line itself: help, hints, flagfiles, errors as one line."""
 
-import importlib
 import subprocess
 import sys
 
@@ -9,10 +8,8 @@ from absl import app, flags
 from absl.testing import flagsaver
 
 from tatl_keras.bin import common, train
-from tests.bin.conftest import run_program
+from tests.bin.conftest import PROGRAMS, run_program
 from tests.project import fresh
-
-PROGRAMS = ("train", "evaluate", "predict", "export", "zoo")
 
 
 @pytest.fixture(autouse=True)
@@ -38,9 +35,8 @@ def test_an_installed_script_shows_its_flags_without_tensorflow(name):
     )
     command = [sys.executable, "-c", "import sys\n" + code, "--help"]
     shown = fresh.finish(command, cwd=fresh.source.REPO, timeout=60)
-    module = importlib.import_module(f"tatl_keras.bin.{name}")
     assert shown.startswith(f"tatl-{name}: ")
-    own = {flag.name for flag in common.program_flags(module)}
+    own = {flag.name for flag in common.program_flags(PROGRAMS[name])}
     assert {"smoke", "debug", "register"} < own
     for flag in own:
         assert f"  --{flag}=" in shown or f"  --[no]{flag}\n" in shown
@@ -103,8 +99,8 @@ def test_words_after_two_dashes_are_no_flags():
 
 def test_programs_take_their_own_flags_only():
     taken = {
-        name: {f.name for f in common.program_flags(importlib.import_module(f"tatl_keras.bin.{name}"))}
-        for name in PROGRAMS
+        name: {flag.name for flag in common.program_flags(module)}
+        for name, module in PROGRAMS.items()
     }
     assert "epochs" in taken["train"] and "epochs" not in taken["predict"]
     assert "workdir" in taken["export"] and "workdir" not in taken["predict"]

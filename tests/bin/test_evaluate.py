@@ -6,8 +6,10 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+from absl.testing import flagsaver
 
-from tatl_keras.bin import evaluate
+from tatl_keras.bin import common, evaluate
+from tatl_keras.bin.trained import changed_since_training, load_split
 from tatl_keras.data import synthetic
 from tests.bin.conftest import read_json, run_program, succeed
 
@@ -27,11 +29,17 @@ def test_it_repeats_the_metrics_of_the_training(trained, tmp_path):
     assert "warning" not in outcome.err
 
 
-@pytest.mark.parametrize(("split", "count"), [("train", 48), ("validation", 6), ("all", 60)])
-def test_other_splits_of_the_training_data(trained, tmp_path, split, count):
-    written = tmp_path / "metrics.json"
-    succeed("evaluate", f"--workdir={trained}", f"--split={split}", f"--output={written}")
-    assert read_json(written)["num_examples"] == count
+def test_splits_are_those_of_the_training(trained):
+    config = read_json(trained, "config.json")
+    with flagsaver.flagsaver():
+        common.parse(["tatl-evaluate"], evaluate)
+        for split, count in (("train", 48), ("validation", 6), (None, 6), ("all", 60)):
+            examples = load_split(config, split, verbose=False)
+            assert len(examples.ids) == count
+            if split in config["data"]:
+                assert not changed_since_training(config, examples)
+                then = config["data"][split]["fingerprint"]
+                assert examples.summary["fingerprint"] == then
 
 
 def test_other_data_is_used_whole(trained, tmp_path):
@@ -51,7 +59,7 @@ def test_labels_the_model_does_not_know_are_an_error(trained, tmp_path):
     assert "4 unknown label" in outcome.err and "is not among blue circle" in outcome.err
 
 
-def test_data_that_changed_since_the_training_is_told(trained, manifest, tmp_path):
+def test_data_that_changed_since_the_training_is_told(trained, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(trained, copy)
     config = read_json(copy, "config.json")
@@ -93,16 +101,18 @@ def test_the_table_names_the_class_most_often_taken_for():
     ]
 
 
-def test_smoke_uses_a_smoke_run_that_is_there(tmp_path):
-    workdir = tmp_path / "run"
-    succeed("train", "--smoke", f"--workdir={workdir}")
-    outcome = succeed("evaluate", "--smoke", f"--workdir={workdir}")
+def test_smoke_uses_a_smoke_run_that_is_there(smoke_run):
+    outcome = succeed("evaluate", "--smoke", f"--workdir={smoke_run}")
     assert "smoke:" not in outcome.out and "synthetic accuracy" in outcome.out
-    metrics = read_json(workdir, "metrics.json")
-    assert f"{metrics['accuracy']:.1%}" in outcome.out
-    again = succeed("predict", f"--model={workdir}", "--text=red", "--format=jsonl")
-    row = json.loads(again.out)
-    assert row["id"] == "text 1" and row["label"] in ("blue circle", "red square")
+    assert f"{read_json(smoke_run, 'metrics.json')['accuracy']:.1%}" in outcome.out
+
+
+def test_smoke_trains_its_own_beside_a_real_run(trained):
+    before = {path.name: path.stat().st_mtime_ns for path in trained.iterdir()}
+    outcome = succeed("evaluate", "--smoke", f"--workdir={trained}")
+    assert "smoke: test_efficientnet_bert_concat" in outcome.out
+    assert "synthetic accuracy" in outcome.out
+    assert before == {path.name: path.stat().st_mtime_ns for path in trained.iterdir()}
 
 
 def test_the_loss_is_that_of_the_logits(trained, manifest):

@@ -167,8 +167,8 @@ def test_models_that_are_none(tmp_path, exported):
         assert outcome.status == 1 and message in outcome.err
 
 
-def test_smoke():
-    lines = succeed("predict", "--smoke", "--format=jsonl", "--top_k=2").out.splitlines()
-    rows = [json.loads(line) for line in lines if line.startswith("{")]
+def test_smoke(smoke_run):
+    words = [f"--model={smoke_run}", "--smoke", "--format=jsonl", "--top_k=2"]
+    rows = [json.loads(line) for line in succeed("predict", *words).out.splitlines()]
     assert len(rows) == 16
     assert all(sum(top["probability"] for top in r["top"]) == pytest.approx(1) for r in rows)

@@ -38,7 +38,7 @@ def verify(directory, examples, probabilities, tolerance=TOLERANCE):
 
     >>> import tempfile
     >>> from tatl_keras import serving, zoo
-    >>> model = zoo.build("test_resnet_image_only", num_classes=2)
+    >>> model = zoo.build("test_efficientnet_image_only", num_classes=2)
     >>> directory = tempfile.mkdtemp() + "/1"
     >>> model.export(directory)
     >>> serving.verify(directory, [{"image": b"", "text": "a cat"}], [[0.5, 0.5]])
