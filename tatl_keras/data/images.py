@@ -37,7 +37,8 @@ def decode_image(contents):
 
     JPEG, PNG, GIF (its first frame), BMP and WebP are read; greyscale becomes three equal channels,
     16-bit PNG is reduced to 8 bits, CMYK JPEG becomes RGB. The alpha channel of PNG and WebP is
-    honoured; that of BMP is not, because most programs leave it unset. EXIF rotation is not applied.
+    honoured; that of BMP is not, because most programs leave it unset. EXIF rotation is not
+    applied.
 
     Args:
         contents: scalar string tensor, the bytes of one picture file.
@@ -54,6 +55,7 @@ def decode_image(contents):
     >>> decode_image(tf.io.encode_png(red)).numpy().tolist()
     [[[255, 255, 255], [255, 0, 0]]]
     """
+
     def decode(channels):
         return lambda: tf.io.decode_image(contents, channels, expand_animations=False)
 
@@ -66,7 +68,7 @@ def decode_image(contents):
 
 
 def flatten_alpha(image):
-    """Makes RGB of an `(H, W, C)` picture with 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA) channels.
+    """Makes RGB of a picture of 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA) channels.
 
     Args:
         image: `uint8` or float tensor `(H, W, C)` with values from 0 to 255.

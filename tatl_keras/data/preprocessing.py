@@ -106,7 +106,7 @@ class Preprocessor(keras_hub.models.Preprocessor):
         if len(vocabulary) <= len(_RESERVED_TOKENS):
             raise ValueError(
                 "`texts` must hold at least one word to learn a vocabulary from. Received: "
-                "texts=only empty strings. Use an image-only model, or a text encoder with a preset."
+                "texts=only empty strings. Use an image-only model, or a text preset."
             )
         self.tokenizer.set_vocabulary(vocabulary)
         self._compiled = {}
@@ -224,7 +224,9 @@ class Preprocessor(keras_hub.models.Preprocessor):
             images = tf.map_fn(
                 lambda one: self._convert(flatten_alpha(one)),
                 pixels,
-                fn_output_signature=tf.TensorSpec((*self.image_converter.image_size, 3), tf.float32),
+                fn_output_signature=tf.TensorSpec(
+                    (*self.image_converter.image_size, 3), tf.float32
+                ),
             )
             return {"images": images, "has_image": tf.ones(tf.shape(pixels)[:1], tf.int32)}
         return {"images": self._convert(flatten_alpha(pixels)), "has_image": tf.ones((), tf.int32)}

@@ -52,7 +52,7 @@ class Fusion(keras.layers.Layer):
     (2, 3)
     """
 
-    uses = ()
+    uses: tuple[str, ...] = ()
 
     def __init__(self, *, dropout=0.0, seed=None, **kwargs):
         super().__init__(**kwargs)

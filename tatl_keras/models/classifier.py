@@ -5,19 +5,11 @@ import numpy as np
 import tensorflow as tf
 
 from tatl_keras import fusion as fusions
-from tatl_keras.encoders import ImageEncoder, TransformerTextEncoder
 from tatl_keras.models.export import export
-from tatl_keras.models.features import extract
+from tatl_keras.models.features import check_feature_cache, encode, extract, frozen_features
 from tatl_keras.models.pipeline import DEFAULT_BATCH_SIZE, batches_of, prepare
 from tatl_keras.models.preset import save_to_preset
-
-_MODALITIES = ("image", "text")
-_FEATURES = {
-    modality: tuple(f"{modality}_{part}" for part in ("tokens", "pooled", "mask"))
-    for modality in _MODALITIES
-}
-_RAW = {"image": ("images", "has_image"), "text": ("token_ids", "padding_mask", "has_text")}
-_FEATURE_CACHES = (None, "memory")
+from tatl_keras.models.recipe import default_optimizer
 
 
 @keras.saving.register_keras_serializable(package="tatl_keras")
@@ -59,7 +51,7 @@ class TextAssistedClassifier(keras.Model):
     Example:
 
     >>> from tatl_keras import zoo
-    >>> model = zoo.build("test_resnet_lstm_concat", num_classes=2)
+    >>> model = zoo.build("test_efficientnet_lstm_concat", num_classes=2)
     >>> x = {"image": ["", ""], "text": ["a small cat", "a big dog"]}
     >>> history = model.fit(x, [0, 1], epochs=1, verbose=0)
     >>> model.predict(x, verbose=0).shape
@@ -103,7 +95,7 @@ class TextAssistedClassifier(keras.Model):
     def build(self, input_shape=None):
         if not self.built:
             shapes = {}
-            for modality, encoder in self._encoders():
+            for modality, encoder in self.encoders.items():
                 shapes |= {
                     f"{modality}_tokens": (None, None, encoder.output_dim),
                     f"{modality}_pooled": (None, encoder.output_dim),
@@ -115,6 +107,12 @@ class TextAssistedClassifier(keras.Model):
                 self.fusion.build(shapes)
             self.head.build(self.fusion.compute_output_shape(shapes))
             self.built = True
+
+    @property
+    def encoders(self):
+        """Dict from "image", "text" or both to the encoder."""
+        pairs = {"image": self.image_encoder, "text": self.text_encoder}
+        return {modality: encoder for modality, encoder in pairs.items() if encoder is not None}
 
     @property
     def class_names(self):
@@ -135,16 +133,14 @@ class TextAssistedClassifier(keras.Model):
         """Configures training; every `"auto"` is chosen for small data.
 
         Args:
-            optimizer: `"auto"` is SGD (learning rate 0.002, Nesterov momentum 0.9) while the head is
-                a linear one on frozen encoders, a convex problem whose path regularises as an L2
-                penalty does, and Adam (1e-3; 1e-4 when a pretrained encoder is unfrozen)
-                otherwise.
+            optimizer: `"auto"` is SGD (0.002, Nesterov momentum 0.9) for a linear head on frozen
+                encoders; otherwise Adam, 1e-4 where a pretrained encoder learns, else 1e-3.
             loss: `"auto"` is sparse categorical cross-entropy from logits.
             metrics: `"auto"` is `["accuracy"]`.
             **kwargs: as in `keras.Model.compile`.
         """
         if optimizer == "auto":
-            optimizer = self._default_optimizer()
+            optimizer = default_optimizer(self.fusion, self.encoders)
         if loss == "auto":
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         if metrics == "auto":
@@ -171,29 +167,11 @@ class TextAssistedClassifier(keras.Model):
             Dict of `image_tokens` (B, T, Di), `image_pooled` (B, Di), `image_mask` (B, T),
             `has_image` (B,) and likewise for text, as far as the fusion reads them.
         """
-        features = {}
-        for modality, encoder in self._encoders():
-            if any(name in inputs for name in _FEATURES[modality]):
-                features |= {name: value for name, value in inputs.items() if modality in name}
-                continue
-            raw = self._raw_inputs(inputs, modality)
-            has = raw.pop(f"has_{modality}")
-            encoded = encoder(raw["images"] if modality == "image" else raw, training=training)
-            mask = keras.ops.cast(encoded["mask"], "int32") * has[:, None]
-            features |= {
-                f"{modality}_tokens": encoded["tokens"],
-                f"{modality}_pooled": encoded["pooled"],
-                f"{modality}_mask": mask,
-                f"has_{modality}": has,
-            }
-        return {name: value for name, value in features.items() if name in self.fusion.uses}
+        return encode(self.encoders, self.fusion.uses, inputs, training)
 
     def frozen_features(self, inputs):
         """What `feature_cache` stores: features of frozen encoders, inputs of the others."""
-        frozen = {modality for modality, encoder in self._encoders() if encoder.frozen}
-        kept = {name: inputs[name] for m in set(_MODALITIES) - frozen for name in _RAW[m] if name in inputs}
-        encoded = self.encode(inputs, training=False)
-        return kept | {n: v for n, v in encoded.items() if any(modality in n for modality in frozen)}
+        return frozen_features(self.encoders, self.fusion.uses, inputs)
 
     def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None,
             validation_data=None, shuffle=True, class_weight=None, sample_weight=None,
@@ -228,7 +206,7 @@ class TextAssistedClassifier(keras.Model):
                 "`validation_split` must be left at 0: it would cut off the last rows, whatever "
                 "their classes. Pass `validation_data`; data.load splits by class."
             )
-        self._check_feature_cache(feature_cache)
+        check_feature_cache(feature_cache, self.encoders)
         self._check_compiled_weights()
         cached = feature_cache is not None
         options = {"batch_size": batch_size, "shuffle": shuffle and not cached, "learn": True}
@@ -244,7 +222,9 @@ class TextAssistedClassifier(keras.Model):
             validation_data=validation_data, class_weight=class_weight, **kwargs,
         )  # fmt: skip
 
-    def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs):
+    def evaluate(
+        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs
+    ):
         """Loss and metrics on raw examples; arguments as `fit`'s and `keras.Model.evaluate`'s."""
         prepared = prepare(self, x, y, sample_weight, batch_size=batch_size)
         del prepared["shuffle"]
@@ -289,27 +269,6 @@ class TextAssistedClassifier(keras.Model):
         built = {part: keras.saving.deserialize_keras_object(config[part]) for part in parts}
         return cls(**(config | built))
 
-    def _encoders(self):
-        pairs = zip(_MODALITIES, (self.image_encoder, self.text_encoder), strict=True)
-        return [(modality, encoder) for modality, encoder in pairs if encoder is not None]
-
-    def _raw_inputs(self, inputs, modality):
-        """The tensors of one modality, with `has_…` filled in where it was left out."""
-        required = _RAW[modality][:-1]
-        absent = [name for name in required if name not in inputs]
-        if absent:
-            raise ValueError(
-                f"`inputs` must hold {required} or features of the {modality}. "
-                f"Received: inputs with {sorted(inputs)}"
-            )
-        raw = {name: inputs[name] for name in required}
-        has = inputs.get(f"has_{modality}")
-        if has is None and modality == "text":
-            has = keras.ops.any(keras.ops.cast(raw["padding_mask"], "bool"), axis=-1)
-        elif has is None:
-            has = keras.ops.ones(keras.ops.shape(raw["images"])[:1])
-        return raw | {f"has_{modality}": keras.ops.cast(has, "int32")}
-
     def _prepare_validation(self, validation_data, batch_size, cached, verbose):
         if isinstance(validation_data, tf.data.Dataset):
             validation_data = (validation_data,)
@@ -320,36 +279,13 @@ class TextAssistedClassifier(keras.Model):
             return prepared["x"]
         return prepared["x"], prepared["y"], prepared["sample_weight"]
 
-    def _default_optimizer(self):
-        encoders = [encoder for _, encoder in self._encoders()]
-        if not self.fusion.trainable_weights and all(encoder.frozen for encoder in encoders):
-            return keras.optimizers.SGD(0.002, momentum=0.9, nesterov=True)
-        pretrained = (ImageEncoder, TransformerTextEncoder)
-        fine_tunes = any(
-            isinstance(encoder, pretrained) and encoder.preset and not encoder.frozen
-            for encoder in encoders
-        )
-        return keras.optimizers.Adam(1e-4 if fine_tunes else 1e-3)
-
     def _check_encoders(self):
-        reads = [m for m in _MODALITIES if any(m in name for name in self.fusion.uses)]
-        has = [modality for modality, _ in self._encoders()]
+        reads = [m for m in ("image", "text") if any(m in name for name in self.fusion.uses)]
+        has = list(self.encoders)
         if reads != has:
             raise ValueError(
                 f"`fusion` must read what the encoders give: {has}. Received: "
                 f"fusion={self.fusion.name}, which reads {reads}"
-            )
-
-    def _check_feature_cache(self, feature_cache):
-        if feature_cache not in _FEATURE_CACHES:
-            raise ValueError(
-                f"`feature_cache` must be one of {_FEATURE_CACHES}. "
-                f"Received: feature_cache={feature_cache!r}"
-            )
-        if feature_cache is not None and not any(encoder.frozen for _, encoder in self._encoders()):
-            raise ValueError(
-                "`feature_cache` must be None when no encoder is frozen: there is nothing to keep. "
-                f"Received: feature_cache={feature_cache!r}"
             )
 
     def _check_compiled_weights(self):

@@ -33,7 +33,8 @@ def as_dataset(x, y=None, sample_weight=None, class_names=None):
 
     Example:
 
-    >>> examples = as_dataset({"text": ["a cat", "a dog"]}, ["cat", "dog"], class_names=["cat", "dog"])
+    >>> x, names = {"text": ["a cat", "a dog"]}, ["cat", "dog"]
+    >>> examples = as_dataset(x, ["cat", "dog"], class_names=names)
     >>> [int(label) for _, label in examples]
     [0, 1]
     """
@@ -50,7 +51,9 @@ def as_dataset(x, y=None, sample_weight=None, class_names=None):
             '`x` must hold "image", "text" or both. '
             f"Received: x with {sorted(map(str, _columns(x)))}"
         )
-    scalars = [key for key, column in columns.items() if isinstance(column, (str, bytes, os.PathLike))]
+    scalars = [
+        key for key, column in columns.items() if isinstance(column, (str, bytes, os.PathLike))
+    ]
     if scalars:
         raise ValueError(
             f"`x` must hold lists or arrays. Received: a single {scalars[0]}. "

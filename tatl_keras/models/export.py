@@ -38,7 +38,7 @@ def export(model, filepath, overwrite=False):
 
     >>> import tempfile, tensorflow as tf
     >>> from tatl_keras import zoo
-    >>> model = zoo.build("test_resnet_image_only", num_classes=2, class_names=["cat", "dog"])
+    >>> model = zoo.build("test_efficientnet_image_only", num_classes=2, class_names=["cat", "dog"])
     >>> directory = tempfile.mkdtemp() + "/1"
     >>> model.export(directory)
     >>> serve = tf.saved_model.load(directory).signatures["serving_default"]

@@ -29,10 +29,9 @@ def prepare(model, x, y=None, sample_weight=None, *, batch_size=None, shuffle=Fa
         ValueError: `x` is neither raw examples nor tensors; labels and classes do not fit.
     """
     if _is_tensors(x):
-        return {
-            "x": x, "y": y, "sample_weight": sample_weight,
-            "batch_size": None if isinstance(x, tf.data.Dataset) else batch_size, "shuffle": shuffle,
-        }  # fmt: skip
+        size = None if isinstance(x, tf.data.Dataset) else batch_size
+        given = {"x": x, "y": y, "sample_weight": sample_weight}
+        return given | {"batch_size": size, "shuffle": shuffle}
     if model.preprocessor is None:
         raise ValueError(
             '`x` must hold tensors ("images", "token_ids", …) for a model with preprocessor=None. '

@@ -34,7 +34,7 @@ def save_to_preset(model, preset_dir):
 
     >>> import tempfile
     >>> from tatl_keras import zoo
-    >>> model = zoo.build("test_resnet_image_only", num_classes=2)
+    >>> model = zoo.build("test_efficientnet_image_only", num_classes=2)
     >>> directory = tempfile.mkdtemp()
     >>> model.save_to_preset(directory)
     >>> zoo.from_preset(directory).num_classes
@@ -119,7 +119,11 @@ def _references(model):
 
 def _stored_parts(model, references):
     parts = {part: getattr(model, part) for part in (*_ENCODERS, "fusion", "head")}
-    return [(part, layer) for part, layer in parts.items() if layer is not None and part not in references]
+    return [
+        (part, layer)
+        for part, layer in parts.items()
+        if layer is not None and part not in references
+    ]
 
 
 def _load_encoder(encoder, part, reference):

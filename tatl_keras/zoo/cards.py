@@ -13,7 +13,7 @@ from tatl_keras.encoders.catalog import ARCHITECTURES
 from tatl_keras.zoo.registry import list_models, spec
 
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "zoo"
-_RECIPE = {"data": "tfds:openmoji", "epochs": 30, "batch_size": 32, "seed": 0}
+RECIPE = {"data": "tfds:openmoji", "epochs": 30, "batch_size": 32, "seed": 0}
 _TRAINED = {
     "concat": "none: the head is linear",
     "image_only": "none: the head is linear",
@@ -41,7 +41,7 @@ def flagfile(name):
         f"# tatl-train --flagfile=zoo/{name}/train.flags --workdir=runs/{name}",
         "# Flags on the command line win: add --data=your.csv for data of your own.",
     ]
-    return "\n".join([*head, f"--model={name}", *(f"--{k}={v}" for k, v in _RECIPE.items())]) + "\n"
+    return "\n".join([*head, f"--model={name}", *(f"--{k}={v}" for k, v in RECIPE.items())]) + "\n"
 
 
 def card(name, results=()):
@@ -100,9 +100,9 @@ def table(results):
     lines = [
         "# Models",
         "",
-        f"{len(card_names())} models, built by name: `zoo.build(name, num_classes=…)`. The accuracy",
-        "is the mean over seeds on the held-out part of the OpenMoji set, pictures the encoders",
-        "never saw; the card has the spread and the conditions. An empty cell has not been measured.",
+        f"{len(card_names())} models, built by name: `zoo.build(name, num_classes=…)`. The",
+        "accuracy is the mean over seeds on the held-out part of the OpenMoji set; the card has the spread",
+        "and the conditions. An empty cell has not been measured.",
         "",
         "| model | what it is | accuracy |",
         "|---|---|---|",
@@ -150,7 +150,7 @@ def _mean_accuracy(rows):
 
 def _results(rows):
     if not rows:
-        return ["Not measured yet: the weights of this entry come from a model hub."]
+        return ["Not measured yet."]
     accuracies = [float(row["accuracy"]) for row in rows]
     spread = f" ± {statistics.stdev(accuracies):.1%} (standard deviation)" if len(rows) > 1 else ""
     one = rows[0]
@@ -161,7 +161,10 @@ def _results(rows):
         "",
         "| seed | accuracy | training, s |",
         "|---|---|---|",
-        *(f"| {r['seed']} | {float(r['accuracy']):.1%} | {float(r['fit_seconds']):.0f} |" for r in rows),
+        *(
+            f"| {r['seed']} | {float(r['accuracy']):.1%} | {float(r['fit_seconds']):.0f} |"
+            for r in rows
+        ),
         "",
         f"`{one['command']}` at {one['commit']} on {one['date']}, {one['device']}, TensorFlow "
         f"{one['tensorflow']}, Keras {one['keras']}.",

@@ -66,9 +66,10 @@ def compose(
     True
     """
     if image is None and text is None:
+        known = ", ".join([*encoders.names("image"), *encoders.names("text")])
         raise ValueError(
             "`image` or `text` must name an encoder. Received: image=None, text=None. "
-            f"Images: {', '.join(encoders.names('image'))}. Texts: {', '.join(encoders.names('text'))}."
+            f"Known are {known}."
         )
     if fusion is None:
         fusion = "concat" if image and text else "image_only" if image else "text_only"
@@ -110,7 +111,9 @@ def _check_arguments(fusion, arguments):
     for argument, value in arguments.items():
         if argument not in of_fusion:
             near = difflib.get_close_matches(argument, known, n=1)
-            hint = f"Did you mean `{near[0]}`?" if near else f"Known are {', '.join(sorted(known))}."
+            hint = (
+                f"Did you mean `{near[0]}`?" if near else f"Known are {', '.join(sorted(known))}."
+            )
             raise ValueError(
                 f"`{argument}` must be an argument of zoo.compose or of the fusion {fusion!r}. "
                 f"Received: {argument}={value!r}. {hint}"

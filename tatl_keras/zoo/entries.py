@@ -1,5 +1,7 @@
 """The models of the zoo: which encoders meet which fusions."""
 
+import itertools
+
 from tatl_keras.zoo.compose import compose
 from tatl_keras.zoo.registry import register
 
@@ -10,7 +12,7 @@ _ENCODERS = {
     "bert": ("bert_base", "BERT base"),
     "minilm": ("minilm", "MiniLM-L6"),
     "lstm": ("lstm", "a bidirectional LSTM"),
-    "test_resnet": ("test_image", "a tiny random ResNet"),
+    "test_efficientnet": ("test_image", "a tiny random EfficientNet"),
     "test_vit": ("test_vit", "a tiny random ViT"),
     "test_bert": ("test_text", "a tiny random BERT"),
 }
@@ -28,13 +30,13 @@ _GRID = (
     (("resnet50",), ("bert", "lstm", "minilm"), ("concat", "gated", "cross")),
     (("vit_b16",), ("bert", "minilm"), ("concat", "cross", "joint")),
     (("efficientnet_lite0",), ("minilm",), tuple(_FUSIONS)),
-    (("test_resnet",), ("bert",), tuple(_FUSIONS)),
-    (("test_resnet",), ("lstm",), ("concat",)),
+    (("test_efficientnet",), ("bert",), tuple(_FUSIONS)),
+    (("test_efficientnet",), ("lstm",), ("concat",)),
     (("test_vit",), ("bert",), ("cross",)),
 )
 
 _CONTROLS = {
-    "image_only": ("resnet50", "vit_b16", "efficientnet_lite0", "test_resnet"),
+    "image_only": ("resnet50", "vit_b16", "efficientnet_lite0", "test_efficientnet"),
     "text_only": ("bert", "minilm", "test_bert"),
 }
 
@@ -66,11 +68,13 @@ def _add_control(encoder, fusion):
     _add(f"{encoder}_{fusion}", summary, **{modality: name}, fusion=fusion)
 
 
-for _images, _texts, _fusions in _GRID:
-    for _image in _images:
-        for _text in _texts:
-            for _fusion in _fusions:
-                _add_pair(_image, _text, _fusion)
-for _fusion, _names in _CONTROLS.items():
-    for _name in _names:
-        _add_control(_name, _fusion)
+def _register_all():
+    for images, texts, fusions in _GRID:
+        for image, text, fusion in itertools.product(images, texts, fusions):
+            _add_pair(image, text, fusion)
+    for fusion, names in _CONTROLS.items():
+        for name in names:
+            _add_control(name, fusion)
+
+
+_register_all()

@@ -6,7 +6,7 @@ import fnmatch
 import inspect
 from collections.abc import Callable
 
-_ENTRIES = {}
+_ENTRIES: dict[str, "Spec"] = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +20,12 @@ class Spec:
         image: name of the image encoder, or `None`.
         text: name of the text encoder, or `None`.
         fusion: name of the fusion, or `None` for a function that does not say.
+
+    Example:
+
+    >>> from tatl_keras import zoo
+    >>> zoo.spec("resnet50_bert_gated").text
+    'bert_base'
     """
 
     name: str
@@ -51,7 +57,7 @@ def register(function=None, *, image=None, text=None, fusion=None):
     >>> from tatl_keras import zoo
     >>> @zoo.register
     ... def my_tiny_model(num_classes, **kwargs):
-    ...     '''A tiny ResNet and a bag of words.'''
+    ...     '''A tiny EfficientNet and a bag of words.'''
     ...     return zoo.compose(image="test_image", text="embed", num_classes=num_classes, **kwargs)
     >>> zoo.build("my_tiny_model", num_classes=3).num_classes
     3
@@ -87,7 +93,12 @@ def unregister(name):
     Raises:
         ValueError: there is no such entry.
 
-    Example: see `register`.
+    Example:
+
+    >>> from tatl_keras import zoo
+    >>> zoo.unregister("nothing")
+    Traceback (most recent call last):
+    ValueError: `name` must be a model of the zoo. Received: name='nothing'. ...
     """
     del _ENTRIES[spec(name).name]
 
@@ -154,7 +165,7 @@ def build(name, /, num_classes, **kwargs):
     Example:
 
     >>> from tatl_keras import zoo
-    >>> model = zoo.build("test_resnet_bert_gated", num_classes=3, hidden_dim=16)
+    >>> model = zoo.build("test_efficientnet_bert_gated", num_classes=3, hidden_dim=16)
     >>> model.fusion.hidden_dim
     16
     """

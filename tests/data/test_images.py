@@ -100,7 +100,9 @@ def test_unreadable_bytes_raise(contents):
 
 
 def test_is_encoded_looks_at_the_first_bytes():
-    encoded = [_encode(Image.fromarray(_pixels(3)), f) for f in ("PNG", "JPEG", "BMP", "GIF", "WEBP")]
+    encoded = [
+        _encode(Image.fromarray(_pixels(3)), f) for f in ("PNG", "JPEG", "BMP", "GIF", "WEBP")
+    ]
     others = [b"", b"pictures/cat.png", b"RIFF....WAVE", b"PNG", b"\x00\xff\xd8\xff"]
     assert is_encoded(tf.constant(encoded)).numpy().all()
     assert not is_encoded(tf.constant(others)).numpy().any()

@@ -85,7 +85,9 @@ def test_dataset_shuffles_all_examples_anew_each_epoch(preprocessor):
     dataset = preprocessor.dataset(raw, 16, shuffle=True, seed=3)
     epochs = [np.concatenate([y for _, y in dataset]).tolist() for _ in range(2)]
     assert epochs[0] != epochs[1]
-    assert all(sorted(epoch) == list(range(200)) and epoch[:16] != list(range(16)) for epoch in epochs)
+    assert all(
+        sorted(epoch) == list(range(200)) and epoch[:16] != list(range(16)) for epoch in epochs
+    )
     again = preprocessor.dataset(raw, 16, shuffle=True, seed=3)
     assert np.concatenate([y for _, y in again]).tolist() == epochs[0]
 

@@ -15,7 +15,7 @@ def examples():
     return data.synthetic.examples(CLASSES, ROWS, seed=1)
 
 
-def _build(name="test_resnet_bert_concat", **kwargs):
+def _build(name="test_efficientnet_bert_concat", **kwargs):
     kwargs = {"seed": 0, "sequence_length": 11} | kwargs
     return zoo.build(name, num_classes=CLASSES, **kwargs)
 
@@ -45,7 +45,7 @@ def test_logits_follow_the_formula(examples, rng):
 
 
 def test_untrained_model_gives_equal_probabilities(examples):
-    logits = _build("test_resnet_image_only").predict(examples, verbose=0)
+    logits = _build("test_efficientnet_image_only").predict(examples, verbose=0)
     np.testing.assert_array_equal(logits, np.zeros((ROWS, CLASSES), "float32"))
 
 
@@ -62,7 +62,7 @@ def test_learns_and_names_its_classes(examples):
     assert loss == pytest.approx((log_sum - logits[np.arange(ROWS), labels]).mean(), rel=1e-4)
 
 
-@pytest.mark.parametrize("name", ["test_resnet_bert_concat", "test_resnet_bert_cross"])
+@pytest.mark.parametrize("name", ["test_efficientnet_bert_concat", "test_efficientnet_bert_cross"])
 def test_cached_training_equals_uncached(name, examples):
     histories, predictions = [], []
     for cache in (None, "memory"):
@@ -81,7 +81,7 @@ def test_cached_training_equals_uncached(name, examples):
 
 
 def test_cache_keeps_what_a_trained_encoder_needs(examples):
-    model = _build("test_resnet_lstm_concat")
+    model = _build("test_efficientnet_lstm_concat")
     tensors = _tensors(model, examples)
     kept = model.frozen_features(tensors)
     assert sorted(kept) == ["has_image", "has_text", "image_pooled", "padding_mask", "token_ids"]
@@ -93,7 +93,7 @@ def test_cache_keeps_what_a_trained_encoder_needs(examples):
 
 
 def test_frozen_encoders_are_bit_identical_after_fit(examples):
-    model = _build("test_resnet_bert_joint")
+    model = _build("test_efficientnet_bert_joint")
     layers = (model.image_encoder, model.text_encoder)
     before = [layer.digest() for layer in layers]
     assert not any(layer.trainable_weights for layer in layers)
@@ -127,14 +127,12 @@ def test_unfreezing_the_last_block_changes_it_alone(examples):
     model.fit(examples, epochs=3, verbose=0)
     changed = {id(w) for w in model.image_encoder.weights if (w.numpy() != before[id(w)]).any()}
     assert changed & chosen
-    trained_blocks_statistics = {
-        id(w) for w in model.image_encoder.weights if "moving" in w.path
-    }
+    trained_blocks_statistics = {id(w) for w in model.image_encoder.weights if "moving" in w.path}
     assert changed <= chosen | trained_blocks_statistics
 
 
 def test_a_missing_modality_has_no_effect(examples):
-    model = _build("test_resnet_bert_cross")
+    model = _build("test_efficientnet_bert_cross")
     model.fit(examples, epochs=2, verbose=0)
     tensors = {name: value.numpy() for name, value in _tensors(model, examples).items()}
     tensors["has_image"][::2] = 0
@@ -156,7 +154,7 @@ def test_rows_are_independent(examples):
 def test_sample_weights_of_zero_leave_rows_out(examples):
     x, y = _as_columns(examples)
     weight = np.array([1.0] * 12 + [0.0] * 12)
-    model = _build("test_resnet_image_only")
+    model = _build("test_efficientnet_image_only")
     loss = model.evaluate(x, y, sample_weight=weight, batch_size=ROWS, verbose=0)[0]
     logits = model.predict(x, verbose=0)
     assert loss == pytest.approx(np.log(CLASSES) * 12 / ROWS, rel=1e-5)
@@ -196,7 +194,7 @@ def test_same_seed_same_numbers(examples):
     results = []
     for seed in (5, 5, 6):
         keras.utils.set_random_seed(seed)
-        model = _build("test_resnet_lstm_concat", seed=seed)
+        model = _build("test_efficientnet_lstm_concat", seed=seed)
         model.fit(examples, epochs=2, feature_cache="memory", verbose=0)
         results.append(model.predict(examples, verbose=0))
     np.testing.assert_array_equal(results[0], results[1])
@@ -206,10 +204,10 @@ def test_same_seed_same_numbers(examples):
 @pytest.mark.parametrize(
     ("name", "optimizer"),
     [
-        ("test_resnet_bert_concat", keras.optimizers.SGD),
-        ("test_resnet_image_only", keras.optimizers.SGD),
-        ("test_resnet_bert_gated", keras.optimizers.Adam),
-        ("test_resnet_lstm_concat", keras.optimizers.Adam),
+        ("test_efficientnet_bert_concat", keras.optimizers.SGD),
+        ("test_efficientnet_image_only", keras.optimizers.SGD),
+        ("test_efficientnet_bert_gated", keras.optimizers.Adam),
+        ("test_efficientnet_lstm_concat", keras.optimizers.Adam),
     ],
 )
 def test_default_optimizer(name, optimizer):
@@ -224,12 +222,12 @@ def test_bad_arguments(examples):
         models.TextAssistedClassifier(image, None, "concat", 2)
     with pytest.raises(ValueError, match=r"class_names=\['a', 'a', 'b'\]"):
         _build(class_names=["a", "a", "b"])
-    model = _build("test_resnet_image_only")
+    model = _build("test_efficientnet_image_only")
     with pytest.raises(ValueError, match="feature_cache='disk'"):
         model.fit(examples, feature_cache="disk")
     with pytest.raises(ValueError, match="validation_split"):
         model.fit(examples, validation_split=0.2)
-    free = _build("test_resnet_image_only", frozen=False)
+    free = _build("test_efficientnet_image_only", frozen=False)
     with pytest.raises(ValueError, match="no encoder is frozen"):
         free.fit(examples, feature_cache="memory")
     with pytest.raises(ValueError, match=r"Received: inputs with \['token_ids'\]"):

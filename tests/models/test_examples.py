@@ -31,7 +31,7 @@ def paths(encoded, tmp_path):
 
 
 def test_every_form_gives_the_same_logits(pixels, encoded, paths):
-    model = zoo.build("test_resnet_lstm_concat", num_classes=2, seed=0)
+    model = zoo.build("test_efficientnet_lstm_concat", num_classes=2, seed=0)
     x = {"image": encoded, "text": TEXTS}
     model.fit(x, [0, 1, 0], epochs=2, verbose=0)
     want = model.predict(x, verbose=0)
@@ -55,7 +55,7 @@ def test_every_form_gives_the_same_logits(pixels, encoded, paths):
 
 
 def test_missing_columns_and_values(encoded):
-    model = zoo.build("test_resnet_lstm_concat", num_classes=2, seed=0)
+    model = zoo.build("test_efficientnet_lstm_concat", num_classes=2, seed=0)
     model.fit({"image": encoded, "text": TEXTS}, [0, 1, 0], epochs=2, verbose=0)
     empty = model.predict({"image": encoded, "text": [""] * 3}, verbose=0)
     for text in ([None] * 3, [float("nan")] * 3):

@@ -70,7 +70,7 @@ def test_a_fresh_process_gives_the_same_answers(examples, tmp_path):
 
 @pytest.fixture
 def served(tmp_path):
-    model = zoo.build("test_resnet_image_only", num_classes=2, seed=0)
+    model = zoo.build("test_efficientnet_image_only", num_classes=2, seed=0)
     model.export(tmp_path / "1")
     return tf.saved_model.load(str(tmp_path / "1")).signatures["serving_default"]
 
@@ -99,10 +99,10 @@ def test_bad_requests_say_what_is_wrong(served, images, texts, message):
 
 
 def test_refusals(examples, tmp_path):
-    learning = zoo.build("test_resnet_lstm_concat", num_classes=CLASSES)
+    learning = zoo.build("test_efficientnet_lstm_concat", num_classes=CLASSES)
     with pytest.raises(ValueError, match="vocabulary is not learned"):
         learning.export(tmp_path / "2")
-    model = zoo.build("test_resnet_image_only", num_classes=CLASSES)
+    model = zoo.build("test_efficientnet_image_only", num_classes=CLASSES)
     (tmp_path / "3").mkdir()
     with pytest.raises(FileExistsError, match="3'"):
         model.export(tmp_path / "3")

@@ -17,8 +17,15 @@ def examples():
     return data.synthetic.examples(CLASSES, 24, seed=1)
 
 
-def _trained(name, examples, **kwargs):
-    model = zoo.build(name, num_classes=CLASSES, seed=0, sequence_length=11, **kwargs)
+def _trained(name, examples):
+    return _fit(zoo.build(name, num_classes=CLASSES, seed=0, sequence_length=11), examples)
+
+
+def _composed(image_preset, text, examples):
+    return _fit(zoo.compose(CLASSES, image=image_preset, text=text, seed=0), examples)
+
+
+def _fit(model, examples):
     model.fit(examples, epochs=2, verbose=0)
     return model
 
@@ -39,7 +46,7 @@ def image_preset(tmp_path):
     return directory
 
 
-@pytest.mark.parametrize("name", ["test_resnet_lstm_concat", "test_vit_bert_cross"])
+@pytest.mark.parametrize("name", ["test_efficientnet_lstm_concat", "test_vit_bert_cross"])
 def test_keras_archive_brings_everything_back(name, examples, tmp_path):
     model = _trained(name, examples)
     model.save(tmp_path / "model.keras")
@@ -60,7 +67,7 @@ def test_keras_archive_brings_everything_back(name, examples, tmp_path):
 
 
 def test_preset_refers_to_frozen_encoders(examples, image_preset, tmp_path):
-    model = _trained("test_resnet_lstm_concat", examples, image_preset=image_preset)
+    model = _composed(image_preset, "embed", examples)
     model.save_to_preset(tmp_path / "saved")
     config = json.loads((tmp_path / "saved/config.json").read_text())
     assert config["encoders"] == {
@@ -75,7 +82,7 @@ def test_preset_refers_to_frozen_encoders(examples, image_preset, tmp_path):
 
 
 def test_changed_encoders_are_stored_not_referred_to(examples, image_preset, tmp_path):
-    model = _trained("test_resnet_bert_concat", examples, image_preset=image_preset)
+    model = _composed(image_preset, "test_text", examples)
     model.image_encoder.unfreeze()
     model.compile(optimizer=keras.optimizers.Adam(0.01))
     model.fit(examples, epochs=1, verbose=0)
@@ -88,7 +95,7 @@ def test_changed_encoders_are_stored_not_referred_to(examples, image_preset, tmp
 
 
 def test_another_encoder_under_the_same_name_is_refused(examples, image_preset, tmp_path):
-    model = _trained("test_resnet_image_only", examples, image_preset=image_preset)
+    model = _composed(image_preset, None, examples)
     model.save_to_preset(tmp_path / "saved")
     backbone = keras_hub.models.Backbone.from_preset(str(image_preset))
     backbone.weights[0].assign(backbone.weights[0] + 1e-3)
@@ -99,12 +106,12 @@ def test_another_encoder_under_the_same_name_is_refused(examples, image_preset, 
 
 
 def test_bad_presets(examples, tmp_path):
-    model = zoo.build("test_resnet_lstm_concat", num_classes=CLASSES)
+    model = zoo.build("test_efficientnet_lstm_concat", num_classes=CLASSES)
     with pytest.raises(ValueError, match="vocabulary is not learned"):
         model.save_to_preset(tmp_path / "new")
     with pytest.raises(FileNotFoundError, match="nowhere"):
         zoo.from_preset(tmp_path / "nowhere")
-    trained = _trained("test_resnet_image_only", examples)
+    trained = _trained("test_efficientnet_image_only", examples)
     trained.save_to_preset(tmp_path / "saved")
     with pytest.raises(FileExistsError, match="saved"):
         trained.save_to_preset(tmp_path / "saved")

@@ -6,7 +6,11 @@ import pytest
 from tatl_keras import encoders, fusion, zoo
 
 PAIRS = [
-    *(f"resnet50_{t}_{f}" for t in ("bert", "lstm", "minilm") for f in ("concat", "gated", "cross")),
+    *(
+        f"resnet50_{t}_{f}"
+        for t in ("bert", "lstm", "minilm")
+        for f in ("concat", "gated", "cross")
+    ),
     *(f"vit_b16_{t}_{f}" for t in ("bert", "minilm") for f in ("concat", "cross", "joint")),
     *(
         f"efficientnet_lite0_minilm_{f}"
@@ -22,7 +26,7 @@ CONTROLS = [
 def test_the_promised_models_are_there():
     assert set(PAIRS + CONTROLS) <= set(zoo.list_models())
     assert zoo.list_models("*_image_only") == sorted(
-        [*(n for n in CONTROLS if n.endswith("image_only")), "test_resnet_image_only"]
+        [*(n for n in CONTROLS if n.endswith("image_only")), "test_efficientnet_image_only"]
     )
 
 
@@ -60,9 +64,9 @@ def test_unknown_names_and_arguments_get_hints():
     with pytest.raises(ValueError, match=r"zoo.list_models\(\)"):
         zoo.spec("qqqqqqqq")
     with pytest.raises(ValueError, match=r"hiden_dim=5. Did you mean `hidden_dim`"):
-        zoo.build("test_resnet_bert_gated", num_classes=2, hiden_dim=5)
+        zoo.build("test_efficientnet_bert_gated", num_classes=2, hiden_dim=5)
     with pytest.raises(ValueError, match=r"sequence_lenth=5. Did you mean `sequence_length`"):
-        zoo.build("test_resnet_bert_concat", num_classes=2, sequence_lenth=5)
+        zoo.build("test_efficientnet_bert_concat", num_classes=2, sequence_lenth=5)
     with pytest.raises(ValueError, match="image=None, text=None"):
         zoo.compose(2)
     with pytest.raises(ValueError, match="identifier='konkat'. Did you mean"):
@@ -71,8 +75,8 @@ def test_unknown_names_and_arguments_get_hints():
 
 def test_arguments_reach_the_parts():
     model = zoo.build(
-        "test_resnet_bert_gated", num_classes=2, hidden_dim=7, dropout=0.25, sequence_length=9,
-        image_size=(16, 24), class_names=["no", "yes"], seed=3, name="mine",
+        "test_efficientnet_bert_gated", num_classes=2, hidden_dim=7, dropout=0.25,
+        sequence_length=9, image_size=(16, 24), class_names=["no", "yes"], seed=3, name="mine",
     )  # fmt: skip
     assert (model.fusion.hidden_dim, model.fusion.dropout, model.fusion.seed) == (7, 0.25, 3)
     assert model.preprocessor.sequence_length == 9
@@ -80,7 +84,7 @@ def test_arguments_reach_the_parts():
     assert model.class_names == ["no", "yes"] and model.name == "mine"
     own = zoo.compose(2, image="test_image", text="embed", fusion=fusion.ConcatFusion(5))
     assert own.fusion.hidden_dim == 5
-    free = zoo.build("test_resnet_bert_concat", num_classes=2, frozen=False)
+    free = zoo.build("test_efficientnet_bert_concat", num_classes=2, frozen=False)
     assert free.image_encoder.trainable_weights and free.text_encoder.trainable_weights
 
 
@@ -113,4 +117,3 @@ def test_registering_badly():
         zoo.register(undocumented)
     with pytest.raises(ValueError, match=r"wrong_order\(name, num_classes\)"):
         zoo.register(wrong_order)
-

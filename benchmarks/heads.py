@@ -1,0 +1,30 @@
+"""Encodes once, then trains heads on the features: what `fit(feature_cache="memory")` does."""
+
+import time
+
+import keras
+
+from tatl_keras import zoo
+from tatl_keras.models.features import extract
+from tatl_keras.models.pipeline import batches_of, prepare
+
+
+def encode(name, num_classes, examples):
+    """Frozen features and labels (`None` where there are none) of an entry's encoders."""
+    model = zoo.build(name, num_classes=num_classes)
+    x, y, _ = extract(model, batches_of(prepare(model, examples)))
+    return x, y
+
+
+def train(name, num_classes, x, y, *, seed, epochs, batch_size=32):
+    """A model trained as `tatl-train` trains it, and the seconds that took."""
+    keras.utils.set_random_seed(seed)
+    model = zoo.build(name, num_classes=num_classes, seed=seed)
+    start = time.perf_counter()
+    model.fit(x, y, epochs=epochs, batch_size=batch_size, verbose=0)
+    return model, time.perf_counter() - start
+
+
+def accuracy(model, x, y):
+    """Share of right answers."""
+    return float((model.predict(x, verbose=0).argmax(-1) == y).mean())
