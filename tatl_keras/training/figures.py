@@ -52,12 +52,16 @@ def draw_curves(histories, path, levels=None):
     for axes, metric in zip(panels, metrics, strict=True):
         for number, (name, history) in enumerate(histories.items()):
             colour = _COLOURS[number % len(_COLOURS)]
-            _draw_run(axes, history, metric, colour, name)
+            title = f"{name}, " if len(histories) > 1 else ""
+            _draw_run(axes, history, metric, colour, title)
             level = (levels or {}).get(name)
             if metric == "accuracy" and level is not None:
-                label = f"{name}, test {level:.1%}"
+                label = f"{title}test {level:.1%}"
                 axes.axhline(level, color=colour, linestyle=":", linewidth=1.4, label=label)
         _finish_panel(axes, metric)
+    if len(histories) == 1:
+        (name,) = histories
+        figure.suptitle(name, x=0.01, ha="left", fontsize=11, color=_GREY, parse_math=False)
     _save(figure, path)
 
 
@@ -114,13 +118,13 @@ def _save(figure, path):
         figure.savefig(path)
 
 
-def _draw_run(axes, history, metric, colour, name):
+def _draw_run(axes, history, metric, colour, title):
     validation, training = history.get(f"val_{metric}"), history.get(metric)
     if training:
         style = "--" if validation else "-"
-        _plot(axes, training, f"{name}, training", color=colour, linestyle=style, alpha=0.75)
+        _plot(axes, training, f"{title}training", color=colour, linestyle=style, alpha=0.75)
     if validation:
-        _plot(axes, validation, f"{name}, validation", color=colour, linestyle="-", linewidth=2)
+        _plot(axes, validation, f"{title}validation", color=colour, linestyle="-", linewidth=2)
 
 
 def _plot(axes, values, label, **style):

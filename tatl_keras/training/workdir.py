@@ -48,8 +48,8 @@ def create_workdir(path, overwrite=False):
     >>> try:
     ...     create_workdir(path)
     ... except FileExistsError as error:
-    ...     print(str(error).split(". ")[0].replace(path, "runs/1"))
-    `workdir` must be a new folder. Received: workdir='runs/1', which holds an unfinished run
+    ...     print(str(error).replace(path, "runs/1"))
+    `workdir` must be a new folder. Received: workdir='runs/1', which holds an unfinished run ...
     """
     path = os.fspath(path)
     if os.path.exists(path) and not os.path.isdir(path):

@@ -92,6 +92,9 @@ def test_the_majority_is_that_of_the_training_split():
     model = zoo.build("test_efficientnet_image_only", 2, class_names=examples.class_names)
     metrics = records.measure(model, examples, {"blue circle": 1, "red square": 9})
     assert metrics["majority"] == {"class": "red square", "accuracy": 0.5}
+    one_sided = examples.skip(1).take(1)  # a red square
+    metrics = records.measure(model, one_sided, {"blue circle": 4, "red square": 4})
+    assert metrics["majority"] == {"class": "red square", "accuracy": 1.0}
 
 
 def test_it_prints_the_result_and_what_comes_next(trained):
