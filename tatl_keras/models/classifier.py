@@ -145,7 +145,8 @@ class TextAssistedClassifier(keras.Model):
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         if metrics == "auto":
             metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-        object.__setattr__(self, "_weights_in_training", None)
+        self._weights_in_training = None
+        self.frozen_features_function = tf.function(self.frozen_features, reduce_retracing=True)
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
 
     def compile_from_config(self, config):
@@ -160,8 +161,7 @@ class TextAssistedClassifier(keras.Model):
         """Replaces tensors by features; features that are there already are handed through.
 
         Args:
-            inputs: dict of tensors, features, or both (see `Call arguments` of the class).
-            training: bool; frozen encoders run in inference mode whatever it says.
+            inputs, training: see `Call arguments` of the class.
 
         Returns:
             Dict of `image_tokens` (B, T, Di), `image_pooled` (B, Di), `image_mask` (B, T),
@@ -297,4 +297,4 @@ class TextAssistedClassifier(keras.Model):
                 f"{len(weights)} trainable weights, trained before with "
                 f"{len(self._weights_in_training)}"
             )
-        object.__setattr__(self, "_weights_in_training", weights)
+        self._weights_in_training = weights

@@ -2,7 +2,6 @@
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 _RAW = {"image": ("images", "has_image"), "text": ("token_ids", "padding_mask", "has_text")}
 _PARTS = ("tokens", "pooled", "mask")
@@ -87,10 +86,10 @@ def extract(model, dataset, verbose=1):
     `model(tensors)`. Inputs of encoders that are still trained are kept as they are.
 
     Args:
-        model: a `TextAssistedClassifier` with at least one frozen encoder.
+        model: a compiled `TextAssistedClassifier` with at least one frozen encoder.
         dataset: batched dataset of `x`, `(x, y)` or `(x, y, sample_weight)` with tensors as the
             model's preprocessor makes them.
-        verbose: 0 for silence, otherwise a progress bar.
+        verbose: 0 for silence, 1 or "auto" for a progress bar, 2 for one line.
 
     Returns:
         A tuple `(x, y, sample_weight)`: `x` is a dict of arrays with one row an example, in the
@@ -99,22 +98,21 @@ def extract(model, dataset, verbose=1):
     Raises:
         ValueError: the dataset is empty.
     """
-    frozen_features = tf.function(model.frozen_features, reduce_retracing=True)
     steps = int(dataset.cardinality())
+    verbose = 1 if verbose == "auto" else int(verbose)
     progress = keras.utils.Progbar(
-        steps if steps >= 0 else None, verbose=int(bool(verbose)), unit_name="batch of features"
+        steps if steps >= 0 else None, verbose=verbose, unit_name="batch of features"
     )
     batches = []
     for batch in dataset:
         x, *rest = batch if isinstance(batch, tuple) else (batch,)
-        arrays = {name: value.numpy() for name, value in frozen_features(x).items()}
+        arrays = {name: value.numpy() for name, value in model.frozen_features_function(x).items()}
         batches.append((arrays, *(value.numpy() for value in rest)))
         progress.add(1)
     if not batches:
         raise ValueError("`dataset` must hold at least one example. Received: an empty dataset")
     columns = list(zip(*batches, strict=True))
     x = {name: np.concatenate([batch[name] for batch in columns[0]]) for name in columns[0][0]}
-    y, sample_weight = [np.concatenate(column) for column in columns[1:]] + [None] * (
-        3 - len(columns)
-    )
+    rest = [np.concatenate(column) for column in columns[1:]]
+    y, sample_weight = (rest + [None, None])[:2]
     return x, y, sample_weight

@@ -85,7 +85,15 @@ def from_preset(preset_dir):
         ValueError: an encoder's preset does not have the weights that the model was trained on;
             or it cannot be loaded (see `encoders`).
 
-    Example: see `save_to_preset`.
+    Example:
+
+    >>> import tempfile
+    >>> from tatl_keras import zoo
+    >>> model = zoo.build("test_efficientnet_image_only", 2, class_names=["cat", "dog"])
+    >>> directory = tempfile.mkdtemp()
+    >>> model.save_to_preset(directory)
+    >>> zoo.from_preset(directory).class_names
+    ['cat', 'dog']
     """
     config_path = os.path.join(os.fspath(preset_dir), CONFIG_FILE)
     if not os.path.exists(config_path):
