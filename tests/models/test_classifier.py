@@ -6,6 +6,8 @@ import pytest
 import tensorflow as tf
 
 from tatl_keras import data, encoders, models, zoo
+from tatl_keras.models.examples import as_dataset
+from tatl_keras.models.features import extract
 
 CLASSES, ROWS = 3, 24
 
@@ -242,3 +244,19 @@ def test_bad_arguments(examples):
 def _as_columns(examples):
     rows = [(x["image"].numpy(), x["text"].numpy(), int(y)) for x, y in examples]
     return {"image": [r[0] for r in rows], "text": [r[1] for r in rows]}, [r[2] for r in rows]
+
+
+@pytest.mark.parametrize("name", ["test_efficientnet_bert_joint", "test_efficientnet_lstm_concat"])
+def test_cached_text_is_as_long_as_the_longest(name):
+    model = _build(name, sequence_length=40)
+    x = {"image": [""] * 3, "text": ["red cat", "", "a big red cat on a mat"]}
+    model.fit(x, [0, 1, 2], epochs=1, verbose=0)
+    batches = model.preprocessor.dataset(as_dataset(x), 2)
+    kept, y, weight = extract(model, batches, verbose=0)
+    mask = kept["text_mask" if "text_mask" in kept else "padding_mask"]
+    tensors = model.preprocessor(x)
+    lengths = tensors["padding_mask"].numpy().sum(-1)
+    assert mask.shape == (3, lengths.max()) and lengths.max() < 40
+    assert mask.sum(-1).tolist() == lengths.tolist()
+    assert y is None and weight is None
+    np.testing.assert_allclose(model(kept), model(tensors), atol=1e-5)
