@@ -1,5 +1,6 @@
 """What a training run left: its configuration, its model, its data."""
 
+import contextlib
 import os
 import tempfile
 
@@ -55,8 +56,9 @@ def smoke_workdir(stack, given):
     """
     from tatl_keras.bin import train
 
-    if given and os.path.isdir(given) and read_config(given)["smoke"]:
-        return given
+    with contextlib.suppress(FileNotFoundError):
+        if given and read_config(given)["smoke"]:
+            return given
     workdir = stack.enter_context(tempfile.TemporaryDirectory())
     train.smoke(workdir, train.SMOKE_MODEL)
     return workdir

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import io
 import json
 import sys
@@ -11,6 +12,7 @@ import pytest
 from absl.testing import flagsaver
 
 from tatl_keras.bin import evaluate, export, predict, train, zoo
+from tatl_keras.bin import trained as trained_runs
 from tatl_keras.data import synthetic
 
 # Imported before any flag is saved: `flagsaver` forgets flags that are defined while it is on.
@@ -61,6 +63,18 @@ def read_json(*parts):
 
 def read_lines(path):
     return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(scope="session")
+def load_once():
+    """`load_model` of the programs, once for each path."""
+    return functools.cache(trained_runs.load_model)
+
+
+@pytest.fixture
+def models_loaded_once(load_once, monkeypatch):
+    """Lets programs share loaded models: to load and trace one takes longer than to ask it."""
+    monkeypatch.setattr(trained_runs, "load_model", lambda path: load_once(str(path)))
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 """`tatl-evaluate`: the same numbers again, other data, and what it refuses."""
 
+import contextlib
 import json
+import os
 import shutil
 
 import numpy as np
@@ -8,8 +10,9 @@ import pytest
 import tensorflow as tf
 from absl.testing import flagsaver
 
-from tatl_keras.bin import common, evaluate
-from tatl_keras.bin.trained import changed_since_training, load_split
+from tatl_keras import data, zoo
+from tatl_keras.bin import common, evaluate, train
+from tatl_keras.bin.trained import changed_since_training, load_split, smoke_workdir
 from tatl_keras.data import synthetic
 from tests.bin.conftest import read_json, run_program, succeed
 
@@ -42,6 +45,7 @@ def test_splits_are_those_of_the_training(trained):
                 assert examples.summary["fingerprint"] == then
 
 
+@pytest.mark.usefixtures("models_loaded_once")
 def test_other_data_is_used_whole(trained, tmp_path):
     other = synthetic.write_manifest(str(tmp_path / "other"), 2, 10, seed=5)
     words = [f"--workdir={trained}", f"--data={other}", f"--output={tmp_path}/metrics.json"]
@@ -52,6 +56,7 @@ def test_other_data_is_used_whole(trained, tmp_path):
     assert "green triangle  0         0      -" in outcome.out
 
 
+@pytest.mark.usefixtures("models_loaded_once")
 def test_labels_the_model_does_not_know_are_an_error(trained, tmp_path):
     other = synthetic.write_manifest(str(tmp_path / "other"), 5, 10)
     outcome = run_program("evaluate", f"--workdir={trained}", f"--data={other}")
@@ -107,20 +112,26 @@ def test_smoke_uses_a_smoke_run_that_is_there(smoke_run):
     assert f"{read_json(smoke_run, 'metrics.json')['accuracy']:.1%}" in outcome.out
 
 
-def test_smoke_trains_its_own_beside_a_real_run(trained):
-    before = {path.name: path.stat().st_mtime_ns for path in trained.iterdir()}
-    outcome = succeed("evaluate", "--smoke", f"--workdir={trained}")
-    assert "smoke: test_efficientnet_bert_concat" in outcome.out
-    assert "synthetic accuracy" in outcome.out
-    assert before == {path.name: path.stat().st_mtime_ns for path in trained.iterdir()}
+@pytest.mark.parametrize("given", ["a real run", "an empty folder", "nothing", None])
+def test_smoke_trains_its_own_otherwise(trained, smoke_run, monkeypatch, tmp_path, given):
+    made = []
+
+    def smoke(workdir, name):
+        assert os.listdir(workdir) == [] and name in zoo.list_models()
+        made.append(workdir)
+        shutil.copytree(smoke_run, workdir, dirs_exist_ok=True)
+
+    monkeypatch.setattr(train, "smoke", smoke)
+    with contextlib.ExitStack() as stack:
+        paths = {"a real run": trained, "an empty folder": tmp_path, "nothing": "nowhere"}
+        path = str(paths[given]) if given else None
+        assert [smoke_workdir(stack, path)] == made
+        assert made != [str(trained)]
+    assert not os.path.exists(made[0])
 
 
-def test_the_loss_is_that_of_the_logits(trained, manifest):
-    import keras
-
-    from tatl_keras import data
-
-    model = keras.models.load_model(trained / "model.keras")
+def test_the_loss_is_that_of_the_logits(trained, manifest, load_once):
+    model = load_once(str(trained))
     splits = ("train", "validation", "test")
     test = data.load(str(manifest), splits, verbose=False)[2]
     labels = np.array([int(label) for _, label in test])

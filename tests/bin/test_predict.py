@@ -3,7 +3,6 @@
 import json
 import os
 
-import keras
 import numpy as np
 import pandas
 import pytest
@@ -15,9 +14,12 @@ from tests.bin.conftest import read_lines, run_program, succeed
 REPORTED = 1e-6  # probabilities are written with six decimals
 
 
+pytestmark = pytest.mark.usefixtures("models_loaded_once")
+
+
 @pytest.fixture(scope="module")
-def model(trained):
-    return keras.models.load_model(trained / "model.keras")
+def model(trained, load_once):
+    return load_once(str(trained))
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +69,7 @@ def test_every_form_of_model_says_the_same(model, trained, exported, pictures, t
     expected = probabilities(model, pictures, texts)
     preset = tmp_path / "preset"
     model.save_to_preset(preset)
-    for path in (trained, trained / "model.keras", preset, exported):
+    for path in (trained / "model.keras", preset, exported):
         words = [*pictures, *(f"--text={text}" for text in texts), "--format=jsonl", "--top_k=3"]
         outcome = succeed("predict", f"--model={path}", *words)
         rows = [json.loads(line) for line in outcome.out.splitlines()]

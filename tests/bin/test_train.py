@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import platform
+import shutil
 
 import keras
 import numpy as np
@@ -181,13 +182,11 @@ def test_a_finished_workdir_is_refused_untouched(trained, manifest):
     assert before == {p.name: p.stat().st_mtime_ns for p in trained.iterdir()}
 
 
-def test_a_foreign_workdir_is_refused_and_kept_when_overwritten(tmp_path):
+def test_a_foreign_workdir_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     message = refuse("--smoke", f"--workdir={tmp_path}")
     assert "which holds other files (notes.txt)" in message
-    succeed("train", "--smoke", f"--workdir={tmp_path}", "--overwrite")
-    assert (tmp_path / "notes.txt").read_text() == "mine"
-    assert read_json(tmp_path, "config.json")["smoke"]
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 @pytest.mark.parametrize(
@@ -239,6 +238,18 @@ def test_bad_rows_are_listed(manifest, tmp_path):
         splits = train._load_splits()
     assert list(splits) == ["train", "test"]
     assert splits["train"].summary["skipped"][0]["id"] == "x3"
+
+
+def test_smoke_needs_a_new_workdir_too_unless_told(smoke_run, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(smoke_run, copy)
+    (copy / "notes.txt").write_text("mine")
+    message = refuse("--smoke", f"--workdir={copy}")
+    assert f"workdir='{copy}', which holds a finished run" in message
+    words = ["--smoke", f"--workdir={copy}", "--overwrite", "--model=test_bert_text_only"]
+    succeed("train", *words)
+    assert (copy / "notes.txt").read_text() == "mine"
+    assert read_json(copy, "config.json")["model"]["name"] == "test_bert_text_only"
 
 
 def test_smoke_needs_nothing_and_leaves_nothing(tmp_path):
