@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 import tempfile
 
 from absl import flags
@@ -60,7 +61,8 @@ def smoke_workdir(stack, given):
         if given and read_config(given)["smoke"]:
             return given
     workdir = stack.enter_context(tempfile.TemporaryDirectory())
-    train.smoke(workdir, train.SMOKE_MODEL)
+    with contextlib.redirect_stdout(sys.stderr):  # stdout is for what was asked
+        train.smoke(workdir, train.SMOKE_MODEL)
     return workdir
 
 
