@@ -100,9 +100,9 @@ def table(results):
     lines = [
         "# Models",
         "",
-        f"{len(card_names())} models, built by name: `zoo.build(name, num_classes=…)`. The",
-        "accuracy is the mean over seeds on the held-out part of the OpenMoji set; the card has the spread",
-        "and the conditions. An empty cell has not been measured.",
+        f"{len(card_names())} models, built by name: `zoo.build(name, num_classes)`. The",
+        "accuracy is the mean over seeds on the held-out part of the OpenMoji set; the card has",
+        "the spread and the conditions. An empty cell has not been measured.",
         "",
         "| model | what it is | accuracy |",
         "|---|---|---|",
