@@ -1,7 +1,6 @@
 """`tatl-train`: what it writes, that it repeats itself, what it refuses."""
 
 import csv
-import json
 import os
 import platform
 import shutil
@@ -293,9 +292,3 @@ def test_tensorboard_logs_hold_the_history(trained):
             steps, numbers = zip(*found[f"epoch_{metric}"], strict=True)
             assert steps == (1, 2, 3, 4)
             np.testing.assert_allclose(numbers, history[prefix + metric], rtol=1e-6)
-
-
-def test_config_and_metrics_are_plain_json(trained):
-    for name in ("config.json", "metrics.json"):
-        text = (trained / name).read_text(encoding="utf-8")
-        assert "NaN" not in text and isinstance(json.loads(text), dict)
