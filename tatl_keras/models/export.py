@@ -23,7 +23,8 @@ def export(model, filepath, overwrite=False):
 
     Decoding, resizing, normalising and tokenising happen in the graph, with the code that training
     used. The process that loads it must import `tensorflow_text` for a model with a text encoder.
-    The directory appears whole or not at all. One unreadable picture fails the whole request.
+    Loaded in Python, `class_names()` gives the order of the probabilities. The directory appears
+    whole or not at all. One unreadable picture fails the whole request.
 
     Args:
         model: a `TextAssistedClassifier` with a preprocessor.
@@ -105,4 +106,5 @@ def _serving_module(model):
         }
 
     module.serve = serve
+    module.class_names = tf.function(lambda: tf.constant(names), input_signature=[])
     return module

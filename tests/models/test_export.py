@@ -84,6 +84,15 @@ def test_signature(served):
     assert set(served.structured_outputs) == {"probabilities", "label", "scores"}
 
 
+def test_names_of_the_classes_travel_along(tmp_path):
+    model = zoo.build("test_bert_text_only", 2, class_names=["cat", "dog"])
+    model.fit({"text": ["meow", "woof"]}, ["cat", "dog"], verbose=0)
+    model.export(tmp_path / "1")
+    loaded = tf.saved_model.load(str(tmp_path / "1"))
+    assert loaded.class_names().numpy().tolist() == [b"cat", b"dog"]
+    assert list(loaded.signatures) == ["serving_default"]
+
+
 def test_unnamed_classes_are_numbered(served):
     out = served(image_bytes=tf.constant([b"", b""]), text=tf.constant(["", ""]))
     assert out["label"].numpy().tolist() == [b"0", b"0"]
