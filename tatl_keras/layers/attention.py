@@ -10,7 +10,7 @@ from tatl_keras.layers.checks import (
     check_sequence,
     shapes_agree,
 )
-from tatl_keras.layers.execution import attention_spec, dot_product_attention
+from tatl_keras.layers.execution import attention_spec, causal_limits, dot_product_attention
 from tatl_keras.layers.kernels import add_kernels, kernel_config
 from tatl_keras.layers.masking import zero_masked
 
@@ -114,8 +114,14 @@ class Attention(keras.layers.Layer):
             value = zero_masked(value, value_mask)
         key = ops.matmul(value, self.key_kernel)
         value = ops.matmul(value, self.value_kernel)
-        outputs, scores = dot_product_attention(query, key, value, value_mask)
-        return (outputs, scores) if return_attention_scores else outputs
+        attended = dot_product_attention(
+            query,
+            key,
+            value,
+            value_mask=value_mask,
+            return_attention_scores=return_attention_scores,
+        )
+        return (attended.outputs, attended.scores) if return_attention_scores else attended.outputs
 
     def compute_output_shape(self, query_shape, value_shape):
         query_shape, _ = self._check_shapes(query_shape, value_shape)
@@ -248,14 +254,15 @@ class SelfAttention(keras.layers.Layer):
         if padding_mask is not None:
             padding_mask = check_mask("padding_mask", padding_mask, shape[:-1])
             attended = zero_masked(inputs, padding_mask)
-        outputs, scores = dot_product_attention(
+        attended = dot_product_attention(
             ops.matmul(inputs, self.query_kernel),
             ops.matmul(attended, self.key_kernel),
             ops.matmul(attended, self.value_kernel),
-            padding_mask,
-            use_causal_mask,
+            value_mask=padding_mask,
+            limits=causal_limits(ops.shape(inputs)[-2]) if use_causal_mask else None,
+            return_attention_scores=return_attention_scores,
         )
-        return (outputs, scores) if return_attention_scores else outputs
+        return (attended.outputs, attended.scores) if return_attention_scores else attended.outputs
 
     def compute_output_shape(self, inputs_shape):
         return (*self._check_shape(inputs_shape)[:-1], self.value_dim or self.key_dim)

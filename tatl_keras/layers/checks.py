@@ -26,6 +26,14 @@ def check_rate(name, value):
     return float(value)
 
 
+def check_choice(name, value, choices):
+    """Returns `value`, or raises if it is none of `choices`."""
+    if value not in choices:
+        listed = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"`{name}` must be one of {listed}. Received: {name}={value!r}.")
+    return value
+
+
 def check_sequence(name, shape, ranks=(2, 3)):
     """Returns `shape` as a tuple, or raises if it is no (B, T, D) or, where allowed, (T, D)."""
     shape = tuple(shape)
