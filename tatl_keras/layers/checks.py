@@ -83,3 +83,34 @@ def check_mask(name, mask, shape):
             f"Received: {name}.shape={tuple(mask.shape)}. A mask has no channel axis."
         )
     return mask
+
+
+def check_attention_mask(name, mask, shape):
+    """Returns `mask` as (…, 1 or H, T, S), or raises if it does not broadcast to `shape`.
+
+    `shape` is (B, H, T, S). Taken are (T, S), (B, T, S) and (B, H, T, S), each axis as it is or 1.
+    """
+    if not hasattr(mask, "dtype"):
+        mask = ops.convert_to_tensor(mask)
+    *_, rows, columns = shape
+    forms = ((rows, columns), (shape[0], rows, columns), tuple(shape))
+    found = tuple(mask.shape)
+    free = tuple(None if size == 1 else size for size in found)
+    if not any(shapes_agree(free, form) for form in forms):
+        listed = ", ".join(str(form) for form in forms)
+        raise ValueError(
+            f"`{name}` must have one of the shapes {listed}, or 1 in the place of a size. "
+            f"Received: {name}.shape={found}. It says for each query which keys it may attend to."
+        )
+    mask = check_mask(name, mask, found)
+    return ops.expand_dims(mask, 1) if len(found) == 3 else mask
+
+
+def check_count(name, value):
+    """Returns `value` as an int, or raises if it is no integer ≥ 1."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
+        raise ValueError(
+            f"`{name}` must be an integer of at least 1. Received: {name}={value!r}. "
+            "It says how many there are."
+        )
+    return int(value)
