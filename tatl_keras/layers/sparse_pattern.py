@@ -4,8 +4,9 @@ import math
 
 from keras import ops
 
-from tatl_keras.layers.checks import check_choice, check_dim
-from tatl_keras.layers.execution import causal_limits, dot_product_attention, merge
+from tatl_keras.layers.checks import check_choice, check_count
+from tatl_keras.layers.execution import dot_product_attention, merge
+from tatl_keras.layers.masking import causal_limits
 
 PATTERNS = ("strided", "fixed")
 
@@ -13,8 +14,8 @@ PATTERNS = ("strided", "fixed")
 def check_pattern(pattern, block_size, summary_size):
     """Returns the three arguments of a pattern, or raises if one of them cannot be."""
     check_choice("pattern", pattern, PATTERNS)
-    block_size = None if block_size is None else check_dim("block_size", block_size)
-    summary_size = check_dim("summary_size", summary_size)
+    block_size = None if block_size is None else check_count("block_size", block_size)
+    summary_size = check_count("summary_size", summary_size)
     if pattern == "fixed" and block_size is not None and summary_size > block_size:
         raise ValueError(
             f"`summary_size` must be at most `block_size`. Received: summary_size={summary_size}, "
@@ -35,7 +36,7 @@ def sparse_attention_mask(
     with s <= t besides under a causal mask.
 
     Args:
-        length: T, number of positions.
+        length: T, number of positions, an integer or an integer tensor.
         pattern: "strided" or "fixed".
         block_size: l, integer of at least 1; None takes the square root of T, rounded up.
         summary_size: c, how many of the last positions of a block are seen from everywhere in the
@@ -46,8 +47,8 @@ def sparse_attention_mask(
         Booleans (T, T), True in row t and column s where t attends to s.
 
     Raises:
-        ValueError: `pattern` is another one, `block_size` or `summary_size` is below 1, or
-            `summary_size` is above `block_size` in the fixed pattern.
+        ValueError: `length` is a negative number, `pattern` is another one, `block_size` or
+            `summary_size` is below 1, or `summary_size` is above `block_size` in the fixed pattern.
 
     Example:
 
@@ -74,6 +75,8 @@ def sparse_attention_mask(
         https://arxiv.org/abs/1904.10509.
     """
     pattern, block_size, summary_size = check_pattern(pattern, block_size, summary_size)
+    if not hasattr(length, "dtype") and length != 0:
+        length = check_count("length", length)
     size = _block_length(length, block_size)
     columns = ops.arange(length, dtype="int32")
     rows = ops.expand_dims(columns, 1)
@@ -92,11 +95,11 @@ def sparse_attention(
     query,
     key,
     value,
-    *,
-    pattern,
+    pattern="strided",
     block_size=None,
     summary_size=8,
     use_causal_mask=False,
+    *,
     value_mask=None,
     **execution,
 ):
