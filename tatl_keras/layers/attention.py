@@ -10,9 +10,9 @@ from tatl_keras.layers.checks import (
     check_sequence,
     shapes_agree,
 )
-from tatl_keras.layers.execution import attention_spec, causal_limits, dot_product_attention
+from tatl_keras.layers.execution import attention_spec, dot_product_attention
 from tatl_keras.layers.kernels import add_kernels, kernel_config
-from tatl_keras.layers.masking import zero_masked
+from tatl_keras.layers.masking import causal_limits, zero_masked
 
 
 @keras.saving.register_keras_serializable(package="tatl_keras")

@@ -5,11 +5,20 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from tatl_keras.layers.keep import keep_mask
+from tatl_keras.layers.masking import allowed_places
+from tatl_keras.layers.tiled_masks import TiledMasks
+from tatl_keras.layers.tiling import Tiling, scan, size
 
 IMPLEMENTATIONS = ("auto", "dense", "chunked")
+
+# "auto" tiles what has more scores than this. benchmarks/results/attention.csv shows both ways.
+LARGEST_DENSE = 2**21
+# Columns of a tile: a bound for very long sequences, and a finer one where tiles can be skipped.
+LARGEST_COLUMNS, LARGEST_COLUMNS_LIMITED = 2**15, 2**10
 
 
 class Attended(NamedTuple):
@@ -17,14 +26,14 @@ class Attended(NamedTuple):
 
     Attributes:
         outputs: Y (…, T, Dv) in the dtype of the values.
-        log_sum_exp: L (…, T) in float32 (float64 for float64), log of the sum over allowed S of
-            exp(E); the lowest finite number where nothing is allowed.
-        scores: A (…, T, S) in the dtype of L, or None if they were not asked for.
+        scores: A (…, T, S), or None if they were not asked for.
+        log_sum_exp: L (…, T), or None if it was not asked for; the lowest finite number in rows
+            with nothing to attend.
     """
 
     outputs: object
-    log_sum_exp: object
     scores: object = None
+    log_sum_exp: object = None
 
 
 def dot_product_attention(
@@ -39,6 +48,7 @@ def dot_product_attention(
     seed=None,
     implementation="auto",
     return_attention_scores=False,
+    return_log_sum_exp=False,
 ):
     """Softmax attention over the last-but-one axis of `key` and `value`.
 
@@ -48,6 +58,11 @@ def dot_product_attention(
         Y = dropout(A) @ value               (…, T, Dv)
 
     The softmax is computed in float32 (float64 for float64 inputs).
+
+    "dense" makes A whole and works under every Keras backend. "chunked" (TensorFlow) makes A in
+    tiles and again in its gradient, so that memory grows with T + S and not with T S; values and
+    gradients are the same. "auto" is "dense" for small known sizes, where A is wanted and under
+    other backends, else "chunked".
 
     Args:
         query: floats (…, T, Dq).
@@ -62,29 +77,37 @@ def dot_product_attention(
         seed: two integers in a tensor, if `dropout` > 0.
         implementation: "dense", "chunked" or "auto".
         return_attention_scores: whether to return A, before dropout.
+        return_log_sum_exp: whether to return L.
 
     Returns:
-        `Attended`: Y, L and A.
+        `Attended`: Y, A and L; A and L in float32 (float64 for float64 inputs).
+
+    Raises:
+        ValueError: "chunked" is asked for with A, or under another backend than TensorFlow.
+
+    Reference:
+        Rabe and Staats, "Self-attention Does Not Need O(n²) Memory", 2021,
+        https://arxiv.org/abs/2112.05682; Dao et al., "FlashAttention", 2022, section 3,
+        https://arxiv.org/abs/2205.14135 (recomputation in the gradient).
     """
-    scores = ops.matmul(query / math.sqrt(query.shape[-1]), ops.swapaxes(key, -2, -1))
-    scores = ops.cast(scores, keras.backend.result_type(scores.dtype, "float32"))
-    allowed = _allowed(scores, value_mask, attention_mask, limits)
-    lowest = float(np.finfo(keras.backend.standardize_dtype(scores.dtype)).min)
+    query = query / math.sqrt(query.shape[-1])
+    masks = {"value_mask": value_mask, "attention_mask": attention_mask, "limits": limits}
+    if _is_tiled(implementation, query, key, return_attention_scores):
+        return _chunked(query, key, value, masks, dropout, seed, return_log_sum_exp)
+    scores = ops.matmul(query, ops.swapaxes(key, -2, -1))
+    scores = ops.cast(scores, _precise(scores))
+    allowed = allowed_places(scores, **masks)
     if allowed is not None:
-        scores = ops.where(allowed, scores, lowest)
-    peaks = ops.max(scores, axis=-1, keepdims=True, initial=lowest)
-    peaks = ops.stop_gradient(ops.where(peaks > lowest, peaks, 0))
-    powers = ops.exp(scores - peaks)
-    sums = ops.sum(powers, axis=-1, keepdims=True)
-    empty = ops.equal(sums, 0)
-    sums = ops.where(empty, 1, sums)
-    weights = powers / sums
-    log_sum_exp = ops.where(empty, lowest, peaks + ops.log(sums))[..., 0]
+        scores = ops.where(allowed, scores, _lowest(scores))
+    weights = ops.softmax(scores, axis=-1)
+    if allowed is not None:
+        weights = ops.where(allowed, weights, 0)
     kept = weights
     if dropout:
         kept = ops.where(keep_mask(ops.shape(weights), dropout, seed), weights / (1 - dropout), 0)
     outputs = ops.matmul(ops.cast(kept, value.dtype), value)
-    return Attended(outputs, log_sum_exp, weights if return_attention_scores else None)
+    sums = ops.logsumexp(scores, axis=-1) if return_log_sum_exp else None
+    return Attended(outputs, weights if return_attention_scores else None, sums)
 
 
 def merge(parts):
@@ -94,36 +117,18 @@ def merge(parts):
         Y = sum_i exp(L_i - L) Y_i
 
     Args:
-        parts: list of `Attended` with equal shapes, without scores.
+        parts: list of `Attended` with equal shapes and with `log_sum_exp`.
 
     Returns:
-        `Attended`.
+        `Attended` with `log_sum_exp`.
     """
-    stacked = ops.stack([part.log_sum_exp for part in parts])
-    lowest = float(np.finfo(keras.backend.standardize_dtype(stacked.dtype)).min)
-    peak = ops.stop_gradient(ops.max(stacked, axis=0))
-    peak = ops.where(peak > lowest, peak, 0)
-    powers = ops.exp(stacked - peak)
-    total = ops.sum(powers, axis=0)
-    empty = ops.equal(total, 0)
-    total = ops.where(empty, 1, total)
-    shares = powers / total
+    sums = ops.stack([part.log_sum_exp for part in parts])
+    shares = ops.softmax(sums, axis=0)
     outputs = sum(
         ops.cast(ops.expand_dims(share, -1), part.outputs.dtype) * part.outputs
-        for share, part in zip(ops.unstack(shares), parts, strict=True)
+        for share, part in zip(ops.unstack(shares, len(parts)), parts, strict=True)
     )
-    return Attended(outputs, ops.where(empty, lowest, peak + ops.log(total)))
-
-
-def causal_limits(length, start=0):
-    """Limits (T,) with which each of `length` rows, the first at `start`, sees itself and before.
-
-    Example:
-
-    >>> causal_limits(3).numpy().tolist()
-    [1, 2, 3]
-    """
-    return start + 1 + ops.arange(length, dtype="int32")
+    return Attended(outputs, None, ops.logsumexp(sums, axis=0))
 
 
 def attention_spec(dtype, shape, scores_shape, return_attention_scores):
@@ -135,17 +140,191 @@ def attention_spec(dtype, shape, scores_shape, return_attention_scores):
     return outputs, keras.KerasTensor(scores_shape, dtype=precise)
 
 
-def _allowed(scores, value_mask, attention_mask, limits):
-    """The boolean mask to apply to `scores`, broadcastable to (…, T, S), or None."""
-    masks = []
-    if value_mask is not None:
-        masks.append(ops.expand_dims(ops.cast(value_mask, "bool"), -2))
-    if attention_mask is not None:
-        masks.append(ops.cast(attention_mask, "bool"))
-    if limits is not None:
-        columns = ops.arange(ops.shape(scores)[-1], dtype="int32")
-        masks.append(columns < ops.expand_dims(ops.cast(limits, "int32"), -1))
-    allowed = None
-    for mask in masks:
-        allowed = mask if allowed is None else ops.logical_and(allowed, mask)
-    return allowed
+def _is_tiled(implementation, query, key, return_attention_scores):
+    on_tensorflow = keras.backend.backend() == "tensorflow"
+    if implementation == "chunked":
+        if return_attention_scores:
+            raise ValueError(
+                '`implementation` must be "dense" or "auto" where attention scores are returned. '
+                'Received: implementation="chunked", return_attention_scores=True. "chunked" '
+                "never holds the scores."
+            )
+        if not on_tensorflow:
+            raise ValueError(
+                '`implementation` must be "dense" or "auto" under this backend. Received: '
+                f'implementation="chunked", backend={keras.backend.backend()!r}. "chunked" runs '
+                "on TensorFlow."
+            )
+        return True
+    if implementation == "dense" or return_attention_scores or not on_tensorflow:
+        return False
+    sizes = (*query.shape[:-1], key.shape[-2])
+    return None in sizes or math.prod(sizes) > LARGEST_DENSE
+
+
+def _chunked(query, key, value, masks, dropout, seed, return_log_sum_exp):
+    leading = tuple(size(query, axis) for axis in range(len(query.shape) - 2))
+
+    def flat(x):
+        return tf.reshape(x, (math.prod(leading), size(x, -2), x.shape[-1]))
+
+    query, key, value = flat(query), flat(key), flat(value)
+    columns = LARGEST_COLUMNS if masks["limits"] is None else LARGEST_COLUMNS_LIMITED
+    tiling = Tiling(query, key, columns if isinstance(size(key, 1), int) else None)
+    masks = TiledMasks(tiling, leading, **masks)
+    tiles = _Tiles(tiling, masks, dropout, seed, return_log_sum_exp)
+    outputs, sums = tiles.attend(query, key, value)
+    outputs = tf.reshape(outputs, (*leading, tiling.shape[1], value.shape[-1]))
+    if not return_log_sum_exp:
+        return Attended(outputs)
+    return Attended(outputs, None, tf.reshape(sums, (*leading, tiling.shape[1])))
+
+
+class _Tiles:
+    """Attention in tiles. Where a tile holds whole rows its softmax is final, else it is merged.
+
+    Nothing of size T S is kept for the gradient, which computes the scores of each tile again.
+    """
+
+    def __init__(self, tiling, masks, dropout, seed, return_log_sum_exp):
+        self.tiling, self.masks, self.dropout, self.seed = tiling, masks, dropout, seed
+        self.whole_rows = isinstance(tiling.column_tiles, int) and tiling.column_tiles == 1
+        self.summed = return_log_sum_exp or masks.masked or not self.whole_rows
+
+    def attend(self, query, key, value):
+        """Y (N, T, Dv) and L (N, T, 1), which stays 0 where nothing needs it."""
+
+        @tf.custom_gradient
+        def attend(query, key, value):
+            outputs, sums = self._forward(query, key, value)
+
+            def gradient(by_outputs, by_sums):
+                by_sums = by_sums - tf.reduce_sum(
+                    tf.cast(by_outputs, sums.dtype) * tf.cast(outputs, sums.dtype), -1, True
+                )
+                if self.masks.masked:
+                    empty = tf.equal(sums, _lowest(sums))
+                    by_outputs = ops.where(empty, 0, by_outputs)
+                    by_sums = ops.where(empty, 0, by_sums)
+                return self._backward(query, key, value, sums, by_outputs, by_sums)
+
+            return (outputs, sums), gradient
+
+        return attend(query, key, value)
+
+    def _forward(self, query, key, value):
+        tiling, precise = self.tiling, _precise(query)
+        query, key, value = tiling.by_rows(query), tiling.by_columns(key), tiling.by_columns(value)
+
+        def heads(n, _):
+            def rows(r, _):
+                def columns(c, before):
+                    tile = (n, r, c)
+                    return self._attend_tile(tile, query[n, r], key[n, c], value[n, c], before), []
+
+                nothing = tf.zeros((tiling.heads, tiling.rows, value.shape[-1]), precise)
+                nothing = (nothing, tf.zeros_like(nothing[..., :1]) + _lowest(nothing))
+                (outputs, sums), _ = scan(tiling.column_tiles, columns, nothing)
+                return (), [tf.cast(outputs, value.dtype), sums]
+
+            return (), scan(tiling.row_tiles, rows, (), [value.dtype, precise])[1]
+
+        _, (outputs, sums) = scan(tiling.head_tiles, heads, (), [value.dtype, precise])
+        return tiling.from_rows(outputs), tiling.from_rows(sums)
+
+    def _attend_tile(self, tile, query, key, value, before):
+        """Y and L over the columns of `before` and of this tile."""
+
+        def attend():
+            scores = self._scores(tile, query, key)
+            weights = tf.nn.softmax(scores)
+            outputs = tf.matmul(tf.cast(self._drop(tile, weights), value.dtype), value)
+            outputs = tf.cast(outputs, scores.dtype)
+            if not self.summed:
+                return outputs, before[1]
+            peak = tf.reduce_max(scores, -1, keepdims=True)
+            found = peak > _lowest(peak)
+            sums = peak - tf.math.log(tf.reduce_max(weights, -1, keepdims=True))
+            part = ops.where(found, outputs, 0), ops.where(found, sums, _lowest(sums))
+            if self.whole_rows:
+                return part
+            parts = [Attended(y, None, total[..., 0]) for y, total in (before, part)]
+            merged = merge(parts)
+            return merged.outputs, merged.log_sum_exp[..., tf.newaxis]
+
+        return self._where_reachable(tile, attend, before)
+
+    def _backward(self, query, key, value, sums, by_outputs, by_sums):
+        tiling, precise = self.tiling, sums.dtype
+        query, sums, by_outputs, by_sums = map(tiling.by_rows, (query, sums, by_outputs, by_sums))
+        key, value = tiling.by_columns(key), tiling.by_columns(value)
+
+        def heads(n, _):
+            def columns(c, by_queries):
+                def rows(r, sofar):
+                    row = (query[n, r], sums[n, r], by_outputs[n, r], by_sums[n, r])
+                    *new, by_query = self._gradient_of_tile(
+                        (n, r, c), key[n, c], value[n, c], *row, sofar
+                    )
+                    return tuple(new), [by_query]
+
+                nothing = [tf.zeros_like(x[n, c], precise) for x in (key, value)]
+                columns_gradient, (more,) = scan(tiling.row_tiles, rows, tuple(nothing), [precise])
+                return by_queries + more, columns_gradient
+
+            nothing = tf.zeros_like(query[n], precise)
+            by_query, by_columns = scan(tiling.column_tiles, columns, nothing, [precise] * 2)
+            return (), [by_query, *by_columns]
+
+        _, (by_query, by_key, by_value) = scan(tiling.head_tiles, heads, (), [precise] * 3)
+        by_query = tf.cast(tiling.from_rows(by_query), query.dtype)
+        by_key = tf.cast(tiling.from_columns(by_key), key.dtype)
+        return by_query, by_key, tf.cast(tiling.from_columns(by_value), value.dtype)
+
+    def _gradient_of_tile(self, tile, key, value, query, sums, by_outputs, by_sums, sofar):
+        """Gradients of keys and values, added to `sofar`, and of the queries of the tile."""
+
+        def gradient():
+            scores = self._scores(tile, query, key)
+            weights = tf.nn.softmax(scores) if self.whole_rows else tf.exp(scores - sums)
+            by_value = tf.matmul(
+                tf.cast(self._drop(tile, weights), value.dtype), by_outputs, transpose_a=True
+            )
+            by_weights = tf.cast(tf.matmul(by_outputs, value, transpose_b=True), scores.dtype)
+            by_scores = tf.cast(weights * (self._drop(tile, by_weights) + by_sums), query.dtype)
+            by_key = tf.matmul(by_scores, query, transpose_a=True)
+            by_query = tf.matmul(by_scores, key)
+            precise = sums.dtype
+            return (
+                sofar[0] + tf.cast(by_key, precise),
+                sofar[1] + tf.cast(by_value, precise),
+                tf.cast(by_query, precise),
+            )
+
+        nothing = tf.zeros_like(query, sums.dtype)
+        return self._where_reachable(tile, gradient, (*sofar, nothing))
+
+    def _where_reachable(self, tile, compute, otherwise):
+        """Leaves out tiles that the limits hide altogether."""
+        if self.whole_rows or not self.masks.limited:
+            return compute()
+        return tf.cond(self.masks.reachable(*tile[1:]), compute, lambda: otherwise)
+
+    def _scores(self, tile, query, key):
+        scores = tf.cast(tf.matmul(query, key, transpose_b=True), _precise(query))
+        allowed = self.masks.allowed(*tile)
+        return scores if allowed is None else ops.where(allowed, scores, _lowest(scores))
+
+    def _drop(self, tile, x):
+        if not self.dropout:
+            return x
+        keep = keep_mask(ops.shape(x), self.dropout, self.seed, self.tiling.starts(*tile))
+        return ops.where(keep, x / (1 - self.dropout), 0)
+
+
+def _precise(x):
+    return keras.backend.result_type(x.dtype, "float32")
+
+
+def _lowest(x):
+    return float(np.finfo(keras.backend.standardize_dtype(x.dtype)).min)

@@ -1,4 +1,4 @@
-"""Masks applied to values."""
+"""Masks applied to values and scores."""
 
 from keras import ops
 
@@ -10,3 +10,30 @@ def zero_masked(values, mask):
     a gradient of exactly zero, even where it is infinite.
     """
     return ops.where(ops.expand_dims(ops.cast(mask, "bool"), -1), values, 0)
+
+
+def causal_limits(length, start=0):
+    """Limits (T,) with which each of `length` rows, the first at `start`, sees itself and before.
+
+    Example:
+
+    >>> causal_limits(3).numpy().tolist()
+    [1, 2, 3]
+    """
+    return start + 1 + ops.arange(length, dtype="int32")
+
+
+def allowed_places(scores, value_mask, attention_mask, limits):
+    """The boolean mask to apply to `scores`, broadcastable to (…, T, S), or None."""
+    masks = []
+    if value_mask is not None:
+        masks.append(ops.expand_dims(ops.cast(value_mask, "bool"), -2))
+    if attention_mask is not None:
+        masks.append(ops.cast(attention_mask, "bool"))
+    if limits is not None:
+        columns = ops.arange(ops.shape(scores)[-1], dtype="int32")
+        masks.append(columns < ops.expand_dims(ops.cast(limits, "int32"), -1))
+    allowed = None
+    for mask in masks:
+        allowed = mask if allowed is None else ops.logical_and(allowed, mask)
+    return allowed

@@ -1,0 +1,120 @@
+"""Large attention in small pieces: where the pieces lie, and loops over them (TensorFlow)."""
+
+import tensorflow as tf
+
+# Entries of one piece of scores. On a CPU pieces should fit into the caches together with their
+# copies; benchmarks/attention.py compares sizes.
+TILE_ENTRIES = 2**21
+# The fewest rows of a piece, which bounds it to 64 S entries where the keys are not tiled.
+FEWEST_ROWS = 64
+
+
+class Tiling:
+    """N heads × T rows × S columns of scores, cut into tiles of heads × rows × columns.
+
+    The last tiles are padded. Sizes are integers where they are known, else scalar tensors.
+
+    Args:
+        query: tensor (N, T, D).
+        key: tensor (N, S, D).
+        largest_columns: the most columns of a tile, or None for all.
+    """
+
+    def __init__(self, query, key, largest_columns=None):
+        self.shape = heads, rows, columns = (size(query, 0), size(query, 1), size(key, 1))
+        self.column_tiles, self.columns = 1, columns
+        if largest_columns is not None:
+            self.column_tiles, self.columns = _split(columns, largest_columns)
+        each = at_least(1, self.columns)
+        self.row_tiles, self.rows = _split(rows, at_least(FEWEST_ROWS, TILE_ENTRIES // each))
+        each = at_least(1, self.rows) * each
+        self.head_tiles, self.heads = _split(heads, at_least(1, TILE_ENTRIES // each))
+
+    def by_rows(self, x):
+        """(N, T, D) as (head tiles, row tiles, heads, rows, D)."""
+        return _tiled(x, self.head_tiles, self.heads, self.row_tiles, self.rows)
+
+    def by_columns(self, x):
+        """(N, S, D) as (head tiles, column tiles, heads, columns, D)."""
+        return _tiled(x, self.head_tiles, self.heads, self.column_tiles, self.columns)
+
+    def from_rows(self, x):
+        """The inverse of `by_rows`."""
+        return _untiled(x)[: self.shape[0], : self.shape[1]]
+
+    def from_columns(self, x):
+        """The inverse of `by_columns`."""
+        return _untiled(x)[: self.shape[0], : self.shape[2]]
+
+    def starts(self, head, row, column):
+        """The first head, row and column of a tile."""
+        return head * self.heads, row * self.rows, column * self.columns
+
+
+def scan(count, body, carry, dtypes=()):
+    """Runs `carry, outputs = body(i, carry)` for i below `count`, one after the other.
+
+    Args:
+        count: integer or scalar tensor of at least 1; with the integer 1 there is no loop.
+        body: function of the index and the carry.
+        carry: structure of tensors whose shapes stay as they are.
+        dtypes: of each of the outputs.
+
+    Returns:
+        The last carry, and a list of the outputs, stacked along a new first axis.
+    """
+    if isinstance(count, int) and count == 1:
+        carry, outputs = body(0, carry)
+        return carry, [x[tf.newaxis] for x in outputs]
+
+    def step(index, carry, arrays):
+        new, outputs = body(index, carry)
+        new = tf.nest.map_structure(lambda x, old: tf.ensure_shape(x, old.shape), new, carry)
+        written = [a.write(index, x) for a, x in zip(arrays, outputs, strict=True)]
+        return index + 1, new, written
+
+    arrays = [tf.TensorArray(dtype, count) for dtype in dtypes]
+    _, carry, arrays = tf.while_loop(
+        lambda index, *_: index < count,
+        step,
+        (tf.constant(0), carry, arrays),
+        parallel_iterations=1,
+    )
+    return carry, [array.stack() for array in arrays]
+
+
+def size(x, axis):
+    """The size of an axis: an integer if it is known, else a scalar tensor."""
+    known = x.shape[axis]
+    return tf.shape(x)[axis] if known is None else known
+
+
+def padded(x, axis, length):
+    """`x` with zeros behind, so that the axis has `length` entries."""
+    missing = length - size(x, axis)
+    if isinstance(missing, int) and missing == 0:
+        return x
+    return tf.pad(x, [[0, missing if i == axis else 0] for i in range(len(x.shape))])
+
+
+def at_least(least, value):
+    """The larger of two sizes, of which the second may be a tensor."""
+    return max(least, value) if isinstance(value, int) else tf.maximum(least, value)
+
+
+def _split(total, largest):
+    """How many parts of at most `largest` make `total`, and the size of each."""
+    count = at_least(1, -(-total // largest))
+    return count, at_least(1, -(-total // count))
+
+
+def _tiled(x, head_tiles, heads, tiles, length):
+    x = padded(padded(x, 0, head_tiles * heads), 1, tiles * length)
+    x = tf.reshape(x, (head_tiles, heads, tiles, length, x.shape[2]))
+    return tf.transpose(x, (0, 2, 1, 3, 4))
+
+
+def _untiled(x):
+    x = tf.transpose(x, (0, 2, 1, 3, 4))
+    head_tiles, heads, tiles, length, channels = (size(x, axis) for axis in range(5))
+    return tf.reshape(x, (head_tiles * heads, tiles * length, channels))
