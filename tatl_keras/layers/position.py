@@ -30,7 +30,7 @@ def check_start_index(value):
     )
 
 
-def check_map(name, shape, multiple=1):
+def check_map(name, shape, multiple):
     """Returns `shape` as a tuple, or raises if it is no (B, H, W, C) with C as it has to be."""
     shape = tuple(shape)
     if len(shape) != 4:
@@ -44,10 +44,9 @@ def check_map(name, shape, multiple=1):
 def check_multiple(name, shape, multiple):
     """Returns `shape`, or raises if its last axis is unknown or no multiple of `multiple`."""
     if shape[-1] is None or shape[-1] % multiple:
-        what = f"a number of channels divisible by {multiple}" if multiple > 1 else "known channels"
         raise ValueError(
-            f"`{name}` must have {what}. Received: {name}.shape={shape}. "
-            "They are shared out evenly."
+            f"`{name}` must have a number of channels divisible by {multiple}. "
+            f"Received: {name}.shape={shape}. They are shared out evenly."
         )
     return shape
 
