@@ -9,6 +9,8 @@ from tatl_keras.layers.position_rotary import RotaryPositions
 from tatl_keras.layers.position_sine import SinePositionEncoding, SinePositionEncoding2D
 from tatl_keras.layers.sparse_attention import SparseSelfAttention
 from tatl_keras.layers.sparse_pattern import sparse_attention_mask
+from tatl_keras.layers.transformer_decoder import TransformerDecoderBlock
+from tatl_keras.layers.transformer_encoder import TransformerEncoderBlock
 
 __all__ = [
     "Attention",
@@ -22,5 +24,7 @@ __all__ = [
     "SinePositionEncoding",
     "SinePositionEncoding2D",
     "SparseSelfAttention",
+    "TransformerDecoderBlock",
+    "TransformerEncoderBlock",
     "sparse_attention_mask",
 ]

@@ -69,7 +69,7 @@ def check_call(
     shapes = check_shapes(layer, query.shape, value.shape, key.shape)
     (batch, rows, _), (_, columns, _), _ = shapes
     if cache is not None or index is not None:
-        columns = _check_cache(layer, cache, index, (batch, columns), causal)
+        columns = check_cache(layer, cache, index, (batch, columns), causal)
         # implicit masks are those of the update, not of the cache
         value_mask = None if value_mask is getattr(value, "_keras_mask", None) else value_mask
         key_mask = None if key_mask is getattr(key, "_keras_mask", None) else key_mask
@@ -85,16 +85,20 @@ def check_call(
     return query_mask, value_mask, key_mask, attention_mask
 
 
-def _check_cache(layer, cache, index, update, causal):
-    """Returns the length of the cache, or raises if it cannot be used with `index`."""
+def check_cache(layer, cache, index, update, causal, name="cache"):
+    """Returns the length of the cache, or raises if it cannot be used with `index`.
+
+    `update` holds the batch size and the length of what is to be written; `name` is the argument's
+    name, and that of the index without `_update_index`.
+    """
     if cache is None:
         raise ValueError(
-            "`cache_update_index` must be None where there is no cache. "
-            f"Received: cache_update_index={index!r}, cache=None. Start with a cache of zeros."
+            f"`{name}_update_index` must be None where there is no cache. "
+            f"Received: {name}_update_index={index!r}, {name}=None. Start with a cache of zeros."
         )
     if layer.value_dim != layer.key_dim:
         raise ValueError(
-            "`cache` must be None where keys and values have different channels. "
+            f"`{name}` must be None where keys and values have different channels. "
             f"Received: key_dim={layer.key_dim}, value_dim={layer.value_dim}. "
             "It holds both in one tensor."
         )
@@ -102,35 +106,34 @@ def _check_cache(layer, cache, index, update, causal):
     whole = (update[0], 2, None, layer.num_heads, layer.key_dim)
     if not shapes_agree(shape, whole):
         raise ValueError(
-            f"`cache` must have shape {whole}, keys and values of every place. "
-            f"Received: cache.shape={shape}. The third size is the longest length to come."
+            f"`{name}` must have shape {whole}, keys and values of every place. "
+            f"Received: {name}.shape={shape}. The third size is the longest length to come."
         )
     if index is not None:
-        _check_index(index, update[1], shape)
+        _check_index(f"{name}_update_index", index, update[1], shape[2])
     elif causal or layer.position is not None:
         reason = "use_causal_mask=True" if causal else f"position={layer.position!r}"
         raise ValueError(
-            f"`cache_update_index` must be an integer with {reason}. "
-            "Received: cache_update_index=None. It says where the queries stand."
+            f"`{name}_update_index` must be an integer with {reason}. "
+            f"Received: {name}_update_index=None. It says where the queries stand."
         )
     return shape[2]
 
 
-def _check_index(index, length, cache_shape):
+def _check_index(name, index, length, places):
     if isinstance(index, numbers.Integral) and not isinstance(index, bool):
-        end = index + (length or 0)
-        if index < 0 or (cache_shape[2] is not None and end > cache_shape[2]):
+        if index < 0 or (places is not None and index + (length or 0) > places):
             raise ValueError(
-                "`cache_update_index` must leave room for the update in the cache. Received: "
-                f"cache_update_index={index}, update of {length}, cache.shape={cache_shape}. "
+                f"`{name}` must leave room for the update in the cache. "
+                f"Received: {name}={index}, {length} positions, {places} places. "
                 "Make the cache as long as the sequence will become."
             )
         return
     dtype = keras.backend.standardize_dtype(index.dtype) if hasattr(index, "dtype") else ""
     if "int" not in dtype or len(index.shape) != 0:
         raise ValueError(
-            "`cache_update_index` must be one integer. "
-            f"Received: cache_update_index={index!r}. All rows of a batch are at the same place."
+            f"`{name}` must be one integer. "
+            f"Received: {name}={index!r}. All rows of a batch are at the same place."
         )
 
 

@@ -4,6 +4,7 @@ from keras import ops
 
 from tatl_keras.layers.kernels import add_kernels
 from tatl_keras.layers.masking import zero_masked
+from tatl_keras.layers.seeds import split_initializer
 
 
 def add_projections(layer, query_dim, value_dim, key_dim):
@@ -24,11 +25,14 @@ def add_projections(layer, query_dim, value_dim, key_dim):
         biases["output_bias"] = (out,)
     for name, kernel in zip(kernels, add_kernels(layer, **kernels), strict=True):
         setattr(layer, name, kernel)
-    for name, shape in biases.items() if layer.use_bias else ():
+    if not layer.use_bias:
+        return
+    initializers = split_initializer(layer.bias_initializer, len(biases))
+    for (name, shape), initializer in zip(biases.items(), initializers, strict=True):
         bias = layer.add_weight(
             name=name,
             shape=shape,
-            initializer=layer.bias_initializer,
+            initializer=initializer,
             regularizer=layer.bias_regularizer,
             constraint=layer.bias_constraint,
         )
