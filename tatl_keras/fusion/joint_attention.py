@@ -5,11 +5,11 @@ from keras import ops
 
 from tatl_keras.fusion.base import Fusion
 from tatl_keras.fusion.features import token_mask
-from tatl_keras.layers.attention import SelfAttention
 from tatl_keras.layers.checks import check_dim
 from tatl_keras.layers.masking import zero_masked
 from tatl_keras.layers.pooling import MaskedAveragePooling
 from tatl_keras.layers.seeds import derive_seed
+from tatl_keras.layers.self_attention import SelfAttention
 
 
 @keras.saving.register_keras_serializable(package="tatl_keras")

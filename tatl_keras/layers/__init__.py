@@ -1,12 +1,13 @@
 """Attention and pooling layers: tensors and masks, nothing of images or words."""
 
-from tatl_keras.layers.attention import Attention, SelfAttention
+from tatl_keras.layers.attention import Attention
 from tatl_keras.layers.attention_pooling import AttentionPooling
 from tatl_keras.layers.multi_head import MultiHeadAttention
 from tatl_keras.layers.pooling import MaskedAveragePooling
 from tatl_keras.layers.position_embedding import PositionEmbedding, PositionEmbedding2D
 from tatl_keras.layers.position_rotary import RotaryPositions
 from tatl_keras.layers.position_sine import SinePositionEncoding, SinePositionEncoding2D
+from tatl_keras.layers.self_attention import SelfAttention
 from tatl_keras.layers.sparse_attention import SparseSelfAttention
 from tatl_keras.layers.sparse_pattern import sparse_attention_mask
 from tatl_keras.layers.transformer_decoder import TransformerDecoderBlock

@@ -8,17 +8,19 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from tatl_keras.layers.implementation import IMPLEMENTATIONS, attention_spec, is_tiled
 from tatl_keras.layers.keep import keep_mask
 from tatl_keras.layers.masking import allowed_places
 from tatl_keras.layers.tiled_masks import TiledMasks
 from tatl_keras.layers.tiling import Tiling, scan, size
 
-IMPLEMENTATIONS = ("auto", "dense", "chunked")
+__all__ = ["IMPLEMENTATIONS", "Attended", "attention_spec", "dot_product_attention", "merge"]
 
-# "auto" tiles what has more scores than this. benchmarks/results/attention.csv shows both ways.
-LARGEST_DENSE = 2**21
 # Columns of a tile: a bound for very long sequences, and a finer one where tiles can be skipped.
 LARGEST_COLUMNS, LARGEST_COLUMNS_LIMITED = 2**15, 2**10
+
+
+_ONCE = 'second derivatives of attention need implementation="dense"'
 
 
 class Attended(NamedTuple):
@@ -92,7 +94,7 @@ def dot_product_attention(
     """
     query = query / math.sqrt(query.shape[-1])
     masks = {"value_mask": value_mask, "attention_mask": attention_mask, "limits": limits}
-    if _is_tiled(implementation, query, key, return_attention_scores):
+    if is_tiled(implementation, query, key, return_attention_scores):
         return _chunked(query, key, value, masks, dropout, seed, return_log_sum_exp)
     scores = ops.matmul(query, ops.swapaxes(key, -2, -1))
     scores = ops.cast(scores, _precise(scores))
@@ -131,37 +133,6 @@ def merge(parts):
     return Attended(outputs, None, ops.logsumexp(sums, axis=0))
 
 
-def attention_spec(dtype, shape, scores_shape, return_attention_scores):
-    """The symbolic result of attention that runs in `dtype`: Y, or the pair Y, A."""
-    outputs = keras.KerasTensor(shape, dtype=dtype)
-    if not return_attention_scores:
-        return outputs
-    precise = keras.backend.result_type(dtype, "float32")
-    return outputs, keras.KerasTensor(scores_shape, dtype=precise)
-
-
-def _is_tiled(implementation, query, key, return_attention_scores):
-    on_tensorflow = keras.backend.backend() == "tensorflow"
-    if implementation == "chunked":
-        if return_attention_scores:
-            raise ValueError(
-                '`implementation` must be "dense" or "auto" where attention scores are returned. '
-                'Received: implementation="chunked", return_attention_scores=True. "chunked" '
-                "never holds the scores."
-            )
-        if not on_tensorflow:
-            raise ValueError(
-                '`implementation` must be "dense" or "auto" under this backend. Received: '
-                f'implementation="chunked", backend={keras.backend.backend()!r}. "chunked" runs '
-                "on TensorFlow."
-            )
-        return True
-    if implementation == "dense" or return_attention_scores or not on_tensorflow:
-        return False
-    sizes = (*query.shape[:-1], key.shape[-2])
-    return None in sizes or math.prod(sizes) > LARGEST_DENSE
-
-
 def _chunked(query, key, value, masks, dropout, seed, return_log_sum_exp):
     leading = tuple(size(query, axis) for axis in range(len(query.shape) - 2))
 
@@ -196,7 +167,8 @@ class _Tiles:
 
         @tf.custom_gradient
         def attend(query, key, value):
-            outputs, sums = self._forward(query, key, value)
+            # What is computed below must not be kept by a tape that watches the arguments.
+            outputs, sums = self._forward(*map(tf.stop_gradient, (query, key, value)))
 
             def gradient(by_outputs, by_sums):
                 by_sums = by_sums - tf.reduce_sum(
@@ -206,7 +178,8 @@ class _Tiles:
                     empty = tf.equal(sums, _lowest(sums))
                     by_outputs = ops.where(empty, 0, by_outputs)
                     by_sums = ops.where(empty, 0, by_sums)
-                return self._backward(query, key, value, sums, by_outputs, by_sums)
+                gradients = self._backward(query, key, value, sums, by_outputs, by_sums)
+                return [tf.raw_ops.PreventGradient(input=x, message=_ONCE) for x in gradients]
 
             return (outputs, sums), gradient
 

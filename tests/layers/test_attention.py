@@ -243,7 +243,7 @@ def test_the_softmax_runs_in_float32_at_least(rng, dtype, softmax):
 
     outputs, scores = graph(inputs, mask)
     operations = graph.get_concrete_function(inputs, mask).graph.get_operations()
-    types = {op.get_attr("T").name for op in operations if op.type == "Exp"}
+    types = {op.get_attr("T").name for op in operations if op.type == "Softmax"}
     assert types == {softmax}
     assert outputs.dtype == layer.compute_dtype and scores.dtype.name == softmax
     # 211 weights rounded to 8 bits would not sum to 1 so well

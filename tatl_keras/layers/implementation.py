@@ -1,0 +1,46 @@
+"""Which execution of attention runs where."""
+
+import math
+
+import keras
+
+IMPLEMENTATIONS = ("auto", "dense", "chunked")
+
+# "auto" tiles what has more scores than this. benchmarks/results/attention.csv shows both ways.
+LARGEST_DENSE = 2**21
+
+
+def attention_spec(dtype, shape, scores_shape, return_attention_scores, implementation="auto"):
+    """The symbolic result of attention that runs in `dtype`: Y, or the pair Y, A."""
+    _check_implementation(implementation, return_attention_scores)
+    outputs = keras.KerasTensor(shape, dtype=dtype)
+    if not return_attention_scores:
+        return outputs
+    precise = keras.backend.result_type(dtype, "float32")
+    return outputs, keras.KerasTensor(scores_shape, dtype=precise)
+
+
+def _check_implementation(implementation, return_attention_scores):
+    if implementation == "chunked" and return_attention_scores:
+        raise ValueError(
+            '`implementation` must be "dense" or "auto" where attention scores are returned. '
+            'Received: implementation="chunked", return_attention_scores=True. "chunked" never '
+            "holds the scores."
+        )
+    if implementation == "chunked" and keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            '`implementation` must be "dense" or "auto" under this backend. Received: '
+            f'implementation="chunked", backend={keras.backend.backend()!r}. "chunked" runs on '
+            "TensorFlow."
+        )
+
+
+def is_tiled(implementation, query, key, return_attention_scores):
+    """Whether attention of `query` to `key` runs in tiles; raises where it cannot."""
+    _check_implementation(implementation, return_attention_scores)
+    if implementation != "auto":
+        return implementation == "chunked"
+    if return_attention_scores or keras.backend.backend() != "tensorflow":
+        return False
+    sizes = (*query.shape[:-1], key.shape[-2])
+    return None in sizes or math.prod(sizes) > LARGEST_DENSE
