@@ -204,7 +204,7 @@ class SparseSelfAttention(keras.layers.Layer):
             attended = dot_product_attention(*heads, **execution)
             return join_heads(self, attended.outputs), attended.scores
         execution.update(seeds=seeds, implementation=self.implementation)
-        return join_heads(self, sparse_attention(*heads, *pattern, **execution).outputs)
+        return join_heads(self, sparse_attention(*heads, *pattern, **execution))
 
     def compute_output_shape(self, inputs_shape):
         shape = self._check_shape(inputs_shape)

@@ -125,7 +125,7 @@ def sparse_attention(
         **execution: `dropout`, `seeds` (two of `dot_product_attention`'s), `implementation`.
 
     Returns:
-        `Attended` without scores.
+        Y (…, T, Dv).
     """
     length = ops.shape(query)[-2]
     size = _block_length(length, block_size)
@@ -134,7 +134,8 @@ def sparse_attention(
     if _is_full(length, size, pattern, summary_size):
         limits = causal_limits(length) if use_causal_mask else None
         masks = {"value_mask": value_mask, "limits": limits}
-        return dot_product_attention(query, key, value, **masks, seed=first, **execution)
+        return dot_product_attention(query, key, value, **masks, seed=first, **execution).outputs
+    execution["return_log_sum_exp"] = True
     tensors = [_to_blocks(x, size) for x in (query, key, value)]
     mask = None
     if value_mask is not None:
@@ -146,12 +147,12 @@ def sparse_attention(
             _columns(*tensors, mask, use_causal_mask, seed=first, **execution),
             _neighbours(*tensors, mask, use_causal_mask, seed=second, **execution),
         ]
-        return merge([_to_rows(part, length) for part in parts])
+        return merge([_to_rows(part, length) for part in parts]).outputs
     own = _own_block if use_causal_mask else _own_block_without_summary
     across = _earlier_summaries if use_causal_mask else _summaries
     part = own(*tensors, mask, summary_size, seed=first, **execution)
     other = across(query, *tensors[1:], mask, summary_size, seed=second, **execution)
-    return merge([_to_rows(part, length), other])
+    return merge([_to_rows(part, length), other]).outputs
 
 
 def _columns(query, key, value, mask, causal, **execution):
