@@ -1,0 +1,273 @@
+"""The executions of attention against formulas, each other, and their promises on memory."""
+
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tatl_keras.layers import execution, implementation, tiling
+from tatl_keras.layers.execution import Attended, dot_product_attention, merge
+from tests.conformance import twins
+
+SEED = tf.constant([3, 4])
+SIZES = [((2, 3), 37, 53), ((), 17, 19), ((5,), 41, 1), ((2,), 7, 0), ((3,), 0, 5), ((0,), 3, 4)]
+MASKS = ["", "values", "pairs", "shared pairs", "limits", "values pairs limits"]
+
+
+@pytest.fixture
+def small_tiles(monkeypatch):
+    """Tiles so small that every test has several heads, rows and columns of them."""
+    monkeypatch.setattr(tiling, "TILE_ENTRIES", 500)
+    monkeypatch.setattr(tiling, "FEWEST_ROWS", 4)
+    monkeypatch.setattr(execution, "LARGEST_COLUMNS", 31)
+    monkeypatch.setattr(execution, "LARGEST_COLUMNS_LIMITED", 16)
+
+
+def make_masks(kinds, leading, rows, columns):
+    rng = np.random.default_rng(1)
+    masks = {}
+    if "values" in kinds:
+        mask = rng.random((*leading, columns)) > 0.4
+        mask.reshape(np.prod(leading, dtype=int), columns)[:1] = False  # a head with nothing
+        masks["value_mask"] = mask
+    if "shared pairs" in kinds:
+        masks["attention_mask"] = (rng.random((rows, columns)) > 0.3).astype("int32")
+    elif "pairs" in kinds:
+        own = (*leading[:1], *(1 for _ in leading[1:]), rows, columns)
+        masks["attention_mask"] = rng.random(own) > 0.3
+    if "limits" in kinds:
+        masks["limits"] = np.minimum(np.arange(rows) - 3, columns).astype("int32")
+    return {name: tf.constant(mask) for name, mask in masks.items()}
+
+
+def run(how, leading, rows, columns, kinds, dtype="float64", dropout=0.0, mode="eager"):
+    """Y, L and the gradients of a random function of both."""
+    rng = np.random.default_rng(2)
+    shapes = [(rows, 5), (columns, 5), (columns, 3), (rows, 3), (rows,)]
+    arrays = [tf.constant(rng.normal(size=(*leading, *shape)), dtype) for shape in shapes]
+    query, key, value, by_outputs, by_sums = arrays
+    masks = make_masks(kinds, leading, rows, columns)
+
+    def compute(query, key, value, masks):
+        with tf.GradientTape() as tape:
+            tape.watch((query, key, value))
+            outputs, _, sums = dot_product_attention(
+                query, key, value, **masks, dropout=dropout, seed=SEED, implementation=how,
+                return_log_sum_exp=True,
+            )  # fmt: skip
+            finite = tf.where(sums > -1e30, sums, 0)
+            loss = tf.reduce_sum(outputs * by_outputs) + tf.reduce_sum(finite * by_sums)
+        return [outputs, finite, *tape.gradient(loss, (query, key, value))]
+
+    if mode == "graph":
+        compute = tf.function(compute)
+    elif mode == "xla":
+        compute = tf.function(compute, jit_compile=True)
+    elif mode == "unknown":
+        unknown = [tf.TensorSpec((*[None] * len(x.shape[:-1]), x.shape[-1]), dtype) for x in arrays]
+        of_masks = {n: tf.TensorSpec([None] * len(x.shape), x.dtype) for n, x in masks.items()}
+        compute = tf.function(compute, input_signature=[*unknown[:3], of_masks])
+    return [x.numpy() for x in compute(query, key, value, masks)]
+
+
+@pytest.mark.parametrize("how", ["dense", "chunked"])
+@pytest.mark.parametrize("kinds", MASKS)
+def test_against_the_formula_row_by_row(how, kinds, small_tiles):
+    leading, rows, columns = (2, 3), 37, 53
+    outputs, sums, *_ = run(how, leading, rows, columns, kinds)
+    rng = np.random.default_rng(2)
+    query, key, value = (rng.normal(size=(6, n, d)) for n, d in ((37, 5), (53, 5), (53, 3)))
+    masks = make_masks(kinds, leading, rows, columns)
+    allowed = np.ones((2, 3, rows, columns), bool)
+    if "value_mask" in masks:
+        allowed &= masks["value_mask"].numpy()[:, :, None]
+    if "attention_mask" in masks:
+        allowed &= masks["attention_mask"].numpy().astype(bool)
+    if "limits" in masks:
+        allowed &= np.arange(columns) < masks["limits"].numpy()[:, None]
+    for head, places in enumerate(allowed.reshape(6, rows, columns)):
+        for t, row in enumerate(places):
+            energies = key[head][row] @ query[head, t] / np.sqrt(5)
+            powers = np.exp(energies)
+            expected = powers @ value[head][row] / max(powers.sum(), 1e-300)
+            np.testing.assert_allclose(outputs[head // 3, head % 3, t], expected, atol=1e-12)
+            if row.any():
+                total = np.log(powers.sum())
+                np.testing.assert_allclose(sums[head // 3, head % 3, t], total, atol=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph", "unknown", "xla"])
+@pytest.mark.parametrize("kinds", ["", "values", "values pairs limits", "shared pairs"])
+def test_tiles_change_nothing(mode, kinds, small_tiles):
+    for dropout, dtype, tolerance in ((0.0, "float32", 1e-6), (0.3, "float64", 1e-12)):
+        dense = run("dense", (2, 3), 37, 53, kinds, dtype, dropout)
+        tiled = run("chunked", (2, 3), 37, 53, kinds, dtype, dropout, mode)
+        for a, b in zip(dense, tiled, strict=True):
+            np.testing.assert_allclose(b, a, rtol=tolerance, atol=tolerance * np.abs(a).max())
+
+
+@pytest.mark.parametrize(("leading", "rows", "columns"), SIZES)
+@pytest.mark.parametrize("kinds", MASKS)
+def test_sizes_at_the_edges(leading, rows, columns, kinds, small_tiles):
+    dense = run("dense", leading, rows, columns, kinds)
+    for mode in ("eager", "unknown"):
+        tiled = run("chunked", leading, rows, columns, kinds, mode=mode)
+        for a, b in zip(dense, tiled, strict=True):
+            assert a.shape == b.shape
+            np.testing.assert_allclose(b, a, atol=1e-12)
+
+
+@pytest.mark.parametrize("kinds", ["", "values limits"])
+def test_gradients_are_the_slopes(kinds, small_tiles):
+    """Central differences along a random direction, in float64."""
+    rng = np.random.default_rng(3)
+    query, key, value = (tf.constant(rng.normal(size=(2, n, 5))) for n in (11, 23, 23))
+    weights = tf.constant(rng.normal(size=(2, 11, 5)))
+    steps = [tf.constant(rng.normal(size=x.shape)) for x in (query, key, value)]
+    masks = make_masks(kinds, (2,), 11, 23)
+
+    def loss(*arrays):
+        attended = dot_product_attention(
+            *arrays, **masks, dropout=0.2, seed=SEED, implementation="chunked",
+            return_log_sum_exp=True,
+        )  # fmt: skip
+        sums = tf.where(attended.log_sum_exp > -1e30, attended.log_sum_exp, 0)
+        return tf.reduce_sum(attended.outputs * weights) + tf.reduce_sum(sums**2)
+
+    with tf.GradientTape() as tape:
+        tape.watch((query, key, value))
+        total = loss(query, key, value)
+    gradients = tape.gradient(total, (query, key, value))
+    slope = sum(tf.reduce_sum(g * s) for g, s in zip(gradients, steps, strict=True))
+    h = 1e-5
+    ahead, behind = (
+        loss(*(x + sign * h * s for x, s in zip((query, key, value), steps, strict=True)))
+        for sign in (1, -1)
+    )
+    np.testing.assert_allclose(slope, (ahead - behind) / (2 * h), rtol=1e-8)
+
+
+def test_half_precision_is_as_good_as_its_inputs(small_tiles):
+    rng = np.random.default_rng(4)
+    arrays = [rng.normal(size=(3, n, 16)).astype("float16") for n in (29, 31, 31)]
+    expected, _ = twins.attend(*(x.astype("float64") for x in arrays))
+    for dtype, tolerance in (("float16", 2e-3), ("bfloat16", 2e-2)):
+        attended = dot_product_attention(
+            *(tf.constant(x, dtype) for x in arrays), implementation="chunked",
+            return_log_sum_exp=True,
+        )  # fmt: skip
+        assert attended.outputs.dtype == dtype and attended.log_sum_exp.dtype == tf.float32
+        np.testing.assert_allclose(attended.outputs.numpy().astype(float), expected, atol=tolerance)
+
+
+@pytest.mark.parametrize("kinds", ["", "limits", "values"])
+def test_no_tensor_of_all_scores(kinds):
+    """No operation of the graph, gradient included, makes anything near T × S entries."""
+    length, heads, dim = 4096, 2, 8
+    masks = make_masks(kinds, (heads,), length, length)
+
+    @tf.function
+    def step(query, key, value):
+        loss = dot_product_attention(
+            query, key, value, **masks, dropout=0.1, seed=SEED, implementation="chunked"
+        ).outputs
+        return tf.gradients(tf.reduce_sum(loss**2), (query, key, value))
+
+    graph = step.get_concrete_function(*[tf.TensorSpec((heads, length, dim))] * 3).graph
+    graphs = [graph, *(f.graph for f in graph._functions.values() if hasattr(f, "graph"))]
+    largest, names = 0, set()
+    for operations in (g.get_operations() for g in graphs):
+        for operation in operations:
+            names.add(operation.type)
+            for output in operation.outputs:
+                if output.shape.rank is not None:
+                    sizes = [n for n in output.shape if n is not None]
+                    largest = max(largest, int(np.prod(sizes)))
+    assert "While" in names or "StatelessWhile" in names
+    assert largest <= tiling.TILE_ENTRIES < length * length * heads / 8
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
+def test_tapes_keep_no_tiles():
+    """The scores would be 268 MB, and an eager tape keeps what it sees."""
+
+    def resident():
+        return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    query = tf.random.normal((1, 8192, 4))
+    dot_product_attention(query, query, query, implementation="chunked")
+    before = resident()
+    with tf.GradientTape() as tape:
+        tape.watch(query)
+        attended = dot_product_attention(query, query, query, implementation="chunked")
+        assert resident() - before < 50e6
+    assert tape.gradient(attended.outputs, query).shape == query.shape
+
+
+def test_second_derivatives_are_refused_not_wrong():
+    query = tf.constant(np.random.default_rng(5).normal(size=(1, 5, 3)))
+
+    def second(how):
+        with tf.GradientTape() as outer:
+            outer.watch(query)
+            with tf.GradientTape() as inner:
+                inner.watch(query)
+                attended = dot_product_attention(query, query, query, implementation=how)
+                loss = tf.reduce_sum(attended.outputs**2)
+            first = inner.gradient(loss, query)
+        return outer.gradient(first, query)
+
+    assert np.isfinite(second("dense").numpy()).all()
+    with pytest.raises(LookupError, match='second derivatives .* need implementation="dense"'):
+        second("chunked")
+
+
+def test_dropout_drops_the_given_part_and_keeps_the_mean():
+    value = tf.ones((3, 500, 1))
+    query = tf.zeros((3, 400, 2))
+    attended = dot_product_attention(
+        query, tf.zeros((3, 500, 2)), value, dropout=0.3, seed=SEED, return_attention_scores=True
+    )
+    np.testing.assert_allclose(attended.scores, 1 / 500, rtol=1e-6)  # scores are before dropout
+    kept = attended.outputs.numpy() * 0.7  # a row's kept part
+    assert abs(kept.mean() - 0.7) < 0.002
+    assert abs(kept.std() - np.sqrt(0.3 * 0.7 / 500)) < 0.002
+
+
+def test_merging_disjoint_keys_is_attending_to_their_union(rng):
+    query, key, value = (tf.constant(rng.normal(size=(2, n, 3))) for n in (7, 13, 13))
+    mask = np.ones((2, 13), bool)
+    mask[0, :5] = mask[1] = False  # nothing in a part, and nothing at all
+    masked = dot_product_attention(query, key, value, value_mask=mask, return_log_sum_exp=True)
+    parts = [
+        dot_product_attention(
+            query, key[:, part], value[:, part], value_mask=mask[:, part], return_log_sum_exp=True
+        )
+        for part in (slice(0, 5), slice(5, 6), slice(6, 13))
+    ]
+    merged = merge(parts)
+    assert isinstance(merged, Attended)
+    np.testing.assert_allclose(merged.outputs, masked.outputs, atol=1e-14)
+    np.testing.assert_allclose(merged.log_sum_exp[0], masked.log_sum_exp[0], atol=1e-14)
+    assert not merged.outputs.numpy()[1].any()
+    assert (merged.log_sum_exp.numpy()[1] == np.finfo("float64").min).all()
+
+
+def test_auto_tiles_what_is_large_or_unknown(monkeypatch):
+    monkeypatch.setattr(implementation, "LARGEST_DENSE", 6 * 7 * 5)
+
+    def tiles(rows, how="auto", scores=False):
+        query, key = (tf.TensorSpec(shape) for shape in ((6, rows, 3), (6, 5, 3)))
+        return implementation.is_tiled(how, query, key, scores)
+
+    assert not tiles(7) and tiles(8) and tiles(None)
+    assert not tiles(8, scores=True) and not tiles(8, "dense") and tiles(7, "chunked")
+
+
+def test_chunked_says_why_there_are_no_scores():
+    query = tf.zeros((2, 3))
+    with pytest.raises(ValueError, match='Received: implementation="chunked", return_attention'):
+        dot_product_attention(
+            query, query, query, implementation="chunked", return_attention_scores=True
+        )
