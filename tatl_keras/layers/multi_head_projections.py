@@ -1,8 +1,9 @@
 """The matrices of attention with several heads: from channels to heads and back."""
 
+import math
+
 from keras import ops
 
-from tatl_keras.layers.kernels import add_kernels
 from tatl_keras.layers.masking import zero_masked
 from tatl_keras.layers.seeds import split_initializer
 
@@ -15,18 +16,21 @@ def add_projections(layer, query_dim, value_dim, key_dim):
         "key_kernel": (key_dim, heads, layer.key_dim),
         "value_kernel": (value_dim, heads, layer.value_dim),
     }
-    biases = {
-        "query_bias": (heads, layer.key_dim),
-        "key_bias": (heads, layer.key_dim),
-        "value_bias": (heads, layer.value_dim),
-    }
+    biases = {name.replace("kernel", "bias"): shape[1:] for name, shape in kernels.items()}
     if layer.use_output_projection:
         kernels["output_kernel"] = (heads, layer.value_dim, out)
         biases["output_bias"] = (out,)
-    for name, kernel in zip(kernels, add_kernels(layer, **kernels), strict=True):
+    biases = biases if layer.use_bias else {}
+    initializers = split_initializer(layer.kernel_initializer, len(kernels))
+    for (name, shape), initializer in zip(kernels.items(), initializers, strict=True):
+        kernel = layer.add_weight(
+            name=name,
+            shape=shape,
+            initializer=_of_a_matrix(initializer, inputs=2 if name == "output_kernel" else 1),
+            regularizer=layer.kernel_regularizer,
+            constraint=layer.kernel_constraint,
+        )
         setattr(layer, name, kernel)
-    if not layer.use_bias:
-        return
     initializers = split_initializer(layer.bias_initializer, len(biases))
     for (name, shape), initializer in zip(biases.items(), initializers, strict=True):
         bias = layer.add_weight(
@@ -37,6 +41,19 @@ def add_projections(layer, query_dim, value_dim, key_dim):
             constraint=layer.bias_constraint,
         )
         setattr(layer, name, bias)
+
+
+def _of_a_matrix(initializer, inputs):
+    """An initializer that sees a kernel as the matrix from its first `inputs` axes to the others.
+
+    Keras takes a kernel of three axes for a convolution and would count far too many inputs.
+    """
+
+    def draw(shape, dtype=None):
+        matrix = (math.prod(shape[:inputs]), math.prod(shape[inputs:]))
+        return ops.reshape(initializer(matrix, dtype=dtype), shape)
+
+    return draw
 
 
 def split_heads(layer, name, inputs, mask=None, start=None):
