@@ -5,9 +5,7 @@ import keras
 from tatl_keras.layers.checks import (
     check_channels,
     check_choice,
-    check_count,
     check_dim,
-    check_mask,
     check_rate,
     check_sequence,
 )
@@ -48,7 +46,7 @@ class _TransformerBlock(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.intermediate_dim = check_dim("intermediate_dim", intermediate_dim)
-        self.num_heads = None if num_heads is None else check_count("num_heads", num_heads)
+        self.num_heads = num_heads
         self.dropout = check_rate("dropout", dropout)
         if attention_dropout is not None:
             attention_dropout = check_rate("attention_dropout", attention_dropout)
@@ -82,7 +80,7 @@ class _TransformerBlock(keras.layers.Layer):
             "seed": self.seed,
         }
 
-    def _check_hidden(self, name, shape):
+    def check_hidden(self, name, shape):
         """Returns the shape of the main input, or raises if it does not fit."""
         shape = check_sequence(name, shape, ranks=(3,))
         if self.num_heads is not None and shape[-1] % self.num_heads:
@@ -155,10 +153,3 @@ class _TransformerBlock(keras.layers.Layer):
     def _feedforward(self, x, training):
         hidden = self.feedforward_intermediate_dense(self._enter(FEEDFORWARD, x))
         return self._leave(FEEDFORWARD, x, self.feedforward_output_dense(hidden), training)
-
-
-def padding_of(name, tensor, mask):
-    """The mask (B, T) of `tensor`: the given one, checked, or else the implicit one, or None."""
-    if mask is None:
-        return getattr(tensor, "_keras_mask", None)
-    return check_mask(name, mask, tensor.shape[:2])

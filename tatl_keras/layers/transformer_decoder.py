@@ -2,17 +2,11 @@
 
 import keras
 
-from tatl_keras.layers.checks import (
-    check_attention_mask,
-    check_channels,
-    check_mask,
-    check_sequence,
-    shapes_agree,
-)
+from tatl_keras.layers.checks import check_count, check_sequence
 from tatl_keras.layers.execution import attention_spec
 from tatl_keras.layers.masking import zero_masked
-from tatl_keras.layers.multi_head_checks import check_cache
-from tatl_keras.layers.transformer import CROSS, SELF, _TransformerBlock, padding_of
+from tatl_keras.layers.transformer import CROSS, SELF, _TransformerBlock
+from tatl_keras.layers.transformer_checks import check_decoder_call
 
 
 @keras.saving.register_keras_serializable(package="tatl_keras")
@@ -87,7 +81,7 @@ class TransformerDecoderBlock(_TransformerBlock):
     Raises:
         ValueError: an argument is out of bounds; `num_heads` does not divide D; a sequence has the
             wrong rank or other channels than the block was built for; `encoder_sequence` is given
-            to a block built without it or missing in one built with it; one of two caches is
+            to a block built without it, or is missing in one built with it; one of two caches is
             missing; a mask, a cache or its index is not as `MultiHeadAttention` needs it.
 
     Example:
@@ -111,8 +105,11 @@ class TransformerDecoderBlock(_TransformerBlock):
 
     cross_attention = None
 
+    def __init__(self, intermediate_dim, num_heads, **kwargs):
+        super().__init__(intermediate_dim, check_count("num_heads", num_heads), **kwargs)
+
     def build(self, decoder_sequence_shape, encoder_sequence_shape=None):
-        shape = self._check_hidden("decoder_sequence", decoder_sequence_shape)
+        shape = self.check_hidden("decoder_sequence", decoder_sequence_shape)
         self.self_attention = self._make_attention(SELF, shape, shape, self.position)
         self._build_residual(SELF, shape)
         if encoder_sequence_shape is not None:
@@ -137,7 +134,8 @@ class TransformerDecoderBlock(_TransformerBlock):
         training=None,
         return_attention_scores=False,
     ):
-        checked = self._check_call(
+        checked = check_decoder_call(
+            self,
             (decoder_sequence, decoder_padding_mask, decoder_attention_mask),
             (encoder_sequence, encoder_padding_mask, encoder_attention_mask),
             (self_attention_cache, self_attention_cache_update_index),
@@ -184,7 +182,7 @@ class TransformerDecoderBlock(_TransformerBlock):
         return _results(x, own, other, return_attention_scores)
 
     def compute_output_shape(self, decoder_sequence_shape, encoder_sequence_shape=None):
-        return self._check_hidden("decoder_sequence", decoder_sequence_shape)
+        return self.check_hidden("decoder_sequence", decoder_sequence_shape)
 
     def compute_output_spec(
         self,
@@ -202,7 +200,8 @@ class TransformerDecoderBlock(_TransformerBlock):
         training=None,
         return_attention_scores=False,
     ):
-        self._check_call(
+        check_decoder_call(
+            self,
             (decoder_sequence, decoder_padding_mask, decoder_attention_mask),
             (encoder_sequence, encoder_padding_mask, encoder_attention_mask),
             (self_attention_cache, self_attention_cache_update_index),
@@ -225,66 +224,6 @@ class TransformerDecoderBlock(_TransformerBlock):
                 side.append(keras.KerasTensor(cache.shape, dtype=self.compute_dtype))
             sides.append(side)
         return _results(outputs, *sides, return_attention_scores)
-
-    def _check_call(self, decoder, encoder, self_cache, cross_cache, causal):
-        """Returns the padding masks to use, or raises if the call cannot be done."""
-        sequence, padding_mask, attention_mask = decoder
-        shape = self._check_hidden("decoder_sequence", sequence.shape)
-        batch, rows, _ = shape
-        self._check_presence(encoder[0], self_cache[0], cross_cache[0])
-        columns = rows
-        if any(given is not None for given in self_cache):
-            columns = check_cache(
-                self.self_attention, *self_cache, shape[:2], causal, "self_attention_cache"
-            )
-            if padding_mask is not None:
-                check_mask("decoder_padding_mask", padding_mask, (batch, columns))
-        else:
-            padding_mask = padding_of("decoder_padding_mask", sequence, padding_mask)
-        whole = (batch, self.num_heads, rows, columns)
-        if attention_mask is not None:
-            check_attention_mask("decoder_attention_mask", attention_mask, whole)
-        return padding_mask, self._check_encoder(*encoder, cross_cache, whole)
-
-    def _check_encoder(self, sequence, padding_mask, attention_mask, cache, whole):
-        if sequence is None:
-            return None
-        batch, heads, rows, _ = whole
-        shape = check_sequence("encoder_sequence", sequence.shape, ranks=(3,))
-        check_channels("encoder_sequence", shape, self.cross_attention.value_kernel.shape[0])
-        if not shapes_agree(shape[:1], (batch,)):
-            raise ValueError(
-                "`encoder_sequence` must have the batch size of `decoder_sequence`. "
-                f"Received: encoder_sequence.shape={shape}, batch size {batch}. "
-                "Each row of the one goes with a row of the other."
-            )
-        columns = shape[1]
-        if any(given is not None for given in cache):
-            columns = check_cache(
-                self.cross_attention, *cache, shape[:2], False, "cross_attention_cache"
-            )
-        padding_mask = padding_of("encoder_padding_mask", sequence, padding_mask)
-        if attention_mask is not None:
-            whole = (batch, heads, rows, columns)
-            check_attention_mask("encoder_attention_mask", attention_mask, whole)
-        return padding_mask
-
-    def _check_presence(self, encoder_sequence, self_cache, cross_cache):
-        if self.built and (self.cross_attention is None) != (encoder_sequence is None):
-            has = "without" if self.cross_attention is None else "with"
-            raise ValueError(
-                f"`encoder_sequence` must be {'None' if has == 'without' else 'given'}, as when "
-                f"the block was built. Received: encoder_sequence={encoder_sequence!r}. "
-                f"This block was built {has} a second attention."
-            )
-        wanted = self_cache is not None and self.cross_attention is not None
-        if wanted != (cross_cache is not None):
-            caches = {"self_attention_cache": self_cache, "cross_attention_cache": cross_cache}
-            shapes = {name: getattr(x, "shape", None) for name, x in caches.items()}
-            raise ValueError(
-                "`self_attention_cache` and `cross_attention_cache` must be given together, and "
-                f"the second only to a block with a second attention. Received: shapes {shapes}."
-            )
 
 
 def _results(outputs, own, other, return_attention_scores):

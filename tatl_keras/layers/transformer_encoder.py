@@ -8,7 +8,8 @@ from tatl_keras.layers.checks import check_attention_mask, check_count
 from tatl_keras.layers.execution import attention_spec
 from tatl_keras.layers.masking import zero_masked
 from tatl_keras.layers.multi_head_checks import check_layer
-from tatl_keras.layers.transformer import SELF, _TransformerBlock, padding_of
+from tatl_keras.layers.transformer import SELF, _TransformerBlock
+from tatl_keras.layers.transformer_checks import padding_of
 
 # What an attention layer that is given brings with it.
 UNUSED = {
@@ -106,14 +107,13 @@ class TransformerEncoderBlock(_TransformerBlock):
     """
 
     def __init__(self, intermediate_dim, num_heads=None, *, self_attention=None, **kwargs):
+        if self_attention is None:
+            num_heads = check_count("num_heads", num_heads)
         super().__init__(intermediate_dim, num_heads, **kwargs)
         hint = "Such as SparseSelfAttention(...)."
         self.self_attention = check_layer("self_attention", self_attention, hint)
         self._makes_attention = self_attention is None
-        if self._makes_attention:
-            check_count("num_heads", num_heads)
-            return
-        for name, unused in UNUSED.items():
+        for name, unused in UNUSED.items() if not self._makes_attention else ():
             if getattr(self, name) != unused:
                 raise ValueError(
                     f"`{name}` must be {unused!r} with `self_attention`. "
@@ -121,7 +121,7 @@ class TransformerEncoderBlock(_TransformerBlock):
                 )
 
     def build(self, inputs_shape):
-        shape = self._check_hidden("inputs", inputs_shape)
+        shape = self.check_hidden("inputs", inputs_shape)
         if self._makes_attention:
             self.self_attention = self._make_attention(SELF, shape, shape, self.position)
         elif not self.self_attention.built:
@@ -158,7 +158,7 @@ class TransformerEncoderBlock(_TransformerBlock):
         return (x, scores) if return_attention_scores else x
 
     def compute_output_shape(self, inputs_shape):
-        return self._check_hidden("inputs", inputs_shape)
+        return self.check_hidden("inputs", inputs_shape)
 
     def compute_output_spec(
         self,
@@ -184,8 +184,8 @@ class TransformerEncoderBlock(_TransformerBlock):
         config = {"self_attention": keras.saving.serialize_keras_object(given)}
         return {**super().get_config(), **config}
 
-    def _check_hidden(self, name, shape):
-        shape = super()._check_hidden(name, shape)
+    def check_hidden(self, name, shape):
+        shape = super().check_hidden(name, shape)
         if not self._makes_attention:
             found = tuple(self.self_attention.compute_output_shape(shape))
             if found != shape:
@@ -198,7 +198,7 @@ class TransformerEncoderBlock(_TransformerBlock):
 
     def _check_call(self, inputs, padding_mask, attention_mask):
         """Returns the padding mask to use, or raises if the call cannot be done."""
-        batch, length, _ = self._check_hidden("inputs", inputs.shape)
+        batch, length, _ = self.check_hidden("inputs", inputs.shape)
         if attention_mask is not None:
             if not self._makes_attention:
                 raise ValueError(
