@@ -50,7 +50,8 @@ class AttentionPooling(keras.layers.Layer):
             of its own, derived from the given one, so that they differ.
         kernel_regularizer: optional regularizer of the query and the kernels.
         kernel_constraint: optional constraint of the query and the kernels.
-        implementation: "dense", "chunked" (TensorFlow only) or "auto". The results are the same.
+        implementation: "dense", "chunked" (TensorFlow only, without a) or "auto". The results are
+            the same.
         seed: optional integer; fixes the dropout, and the initial weights if their initializer has
             no seed of its own.
         **kwargs: `name`, `dtype`, `trainable`.
@@ -69,7 +70,8 @@ class AttentionPooling(keras.layers.Layer):
     Raises:
         ValueError: an argument is out of bounds; `num_heads` does not divide D where `key_dim` is
             None; `inputs` is not (B, T, D), D is unknown or not that for which the layer was built;
-            `mask` is neither boolean nor integer or not (B, T).
+            `mask` is neither boolean nor integer or not (B, T); `implementation` is "chunked" where
+            a is returned or without TensorFlow.
 
     Example:
 

@@ -116,9 +116,8 @@ class SparseSelfAttention(keras.layers.Layer):
     [0.2 0.2 0.2 0.2 0.  0.  0.2 0. ]
 
     Reference:
-        Child et al., "Generating Long Sequences with Sparse Transformers", 2019, sections 4.2 and
-        4.3, https://arxiv.org/abs/1904.10509 (the union of the sets for every head; the paper's
-        other ways of sharing them between heads are not here).
+        Child et al., "Generating Long Sequences with Sparse Transformers", 2019, sections 4.3 and
+        5.1, https://arxiv.org/abs/1904.10509 (the merged head, which sees both sets).
     """
 
     def __init__(

@@ -174,6 +174,11 @@ def test_bad_calls(inputs, mask, message):
         layer(inputs, mask=mask)
 
 
+def test_chunked_attention_has_no_scores():
+    with pytest.raises(ValueError, match='`implementation` must be .*implementation="chunked"'):
+        AttentionPooling(implementation="chunked")(TOKENS, return_attention_scores=True)
+
+
 @pytest.mark.parametrize("heads", [4, 7])
 def test_heads_that_do_not_divide(heads):
     with pytest.raises(ValueError, match=rf"`num_heads` must .*num_heads={heads}, .*\(2, 5, 6\)"):

@@ -158,6 +158,19 @@ def test_symbolic_shapes():
     assert scores.shape == (None, 2, None, None) and scores.dtype == "float32"
 
 
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: "-".join(settings))
+def test_an_exported_model_takes_any_length(rng, settings, tmp_path):
+    tokens, mask = keras.Input((None, 7)), keras.Input((None,), dtype="int32")
+    outputs = SparseSelfAttention(2, 6, **settings)(tokens, padding_mask=mask)
+    model = keras.Model([tokens, mask], outputs)
+    model.export(tmp_path / "model", verbose=False)
+    loaded = tf.saved_model.load(str(tmp_path / "model"))
+    for length in (1, 5, 16, 17):
+        arrays = [rng.normal(size=(2, length, 7)), rng.random((2, length)) < 0.7]
+        arrays = [tf.cast(arrays[0], "float32"), tf.cast(arrays[1], "int32")]
+        np.testing.assert_allclose(loaded.serve(arrays), model(arrays), rtol=0, atol=1e-6)
+
+
 def test_configuration_of_all_arguments():
     layer = SparseSelfAttention(
         2,

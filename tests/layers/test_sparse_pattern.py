@@ -4,9 +4,11 @@ import functools
 import itertools
 import math
 
+import hypothesis
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import strategies
 
 from tatl_keras.layers import sparse_attention_mask
 from tatl_keras.layers.execution import dot_product_attention
@@ -82,6 +84,20 @@ def test_equals_dense_under_the_mask(rng, pattern, causal):
         )
         for a, b in zip(found, expected, strict=True):
             np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
+
+
+@hypothesis.given(strategies.data())
+def test_equals_dense_for_any_sizes(data):
+    length, size = data.draw(strategies.integers(0, 37)), data.draw(strategies.integers(1, 12))
+    name, summary = data.draw(strategies.sampled_from(("strided", "fixed"))), 1
+    if name == "fixed":
+        summary = data.draw(strategies.integers(1, size))
+    pattern = (name, size, summary, data.draw(strategies.booleans()))
+    rng = np.random.default_rng(data.draw(strategies.integers(0, 9)))
+    inputs, padding = tensors(rng, length), rng.random((2, 1, length)) < rng.random()
+    expected = dense(*inputs, mask=paper(length, *pattern), padding=padding)
+    found = sparse_attention(*inputs, *pattern, value_mask=padding)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("pattern", [("strided", 5, 1), ("fixed", 6, 2)], ids=str)
