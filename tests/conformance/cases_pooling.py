@@ -23,7 +23,7 @@ def _twin(weights, arrays):
         powers = [math.exp(query[h] @ key[b, h, t] / query.shape[1] ** 0.5) for t in seen]
         for t, power in zip(seen, powers, strict=True):
             pooled[b, h] += power / sum(powers) * value[b, h, t]
-    return pooled.reshape(len(pooled), -1)
+    return np.concatenate([pooled[:, h] for h in range(len(query))], axis=-1)
 
 
 def _without_first(mask):

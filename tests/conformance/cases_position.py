@@ -1,4 +1,4 @@
-"""Cases of the position layers. All but the rotation are called as inputs + positions."""
+"""Cases of the position layers. Those that only return positions are called beside the inputs."""
 
 import keras
 import numpy as np
@@ -10,9 +10,14 @@ PUBLIC = {}
 EXEMPT = {}
 
 
-def _added(layer, arrays):
+def _beside(layer, arrays):
+    """The inputs and the positions, so that the result depends on the inputs as others do."""
     inputs = arrays["inputs"]
-    return keras.layers.Add(dtype=layer.dtype_policy)([inputs, layer(inputs)])
+    return keras.layers.Concatenate(dtype=layer.dtype_policy)([inputs, layer(inputs)])
+
+
+def _beside_twin(inputs, positions):
+    return np.concatenate([inputs, np.broadcast_to(positions, inputs.shape)], axis=-1)
 
 
 def _case(name, covers, make, twin, shape, **properties):
@@ -21,8 +26,10 @@ def _case(name, covers, make, twin, shape, **properties):
         covers=covers,
         make=make,
         arrays=lambda rng: {"inputs": rng.normal(size=shape)},
-        call=_added,
-        twin=lambda weights, arrays: arrays["inputs"] + twin(weights),
+        call=_beside,
+        twin=lambda weights, arrays: _beside_twin(
+            arrays["inputs"], twin(weights, arrays["inputs"].shape[1])
+        ),
         sequences=("inputs",),
         **properties,
     )
@@ -43,7 +50,10 @@ def _sines(length, channels, wavelength):
 
 def _map(rows, columns):
     """Half of the channels for the row, half for the column."""
-    return np.array([[[*row, *column] for column in columns] for row in rows])
+    table = np.zeros((len(rows), len(columns), 2 * columns.shape[1]))
+    for y, x in np.ndindex(table.shape[:2]):
+        table[y, x] = [*rows[y], *columns[x]]
+    return table
 
 
 def _rotated(weights, arrays):
@@ -60,28 +70,30 @@ CASES = [
         "sine_position_encoding",
         "layers.SinePositionEncoding",
         lambda seed=None, dtype=None: layers.SinePositionEncoding(50, dtype=dtype),
-        lambda weights: _sines(11, 7, 50),
+        lambda weights, length: _sines(length, 7, 50),
         (3, 11, 7),
     ),
     _case(
         "sine_position_encoding_2d",
         "layers.SinePositionEncoding2D",
         lambda seed=None, dtype=None: layers.SinePositionEncoding2D(50, dtype=dtype),
-        lambda weights: _map(_sines(5, 6, 50), _sines(7, 6, 50)),
+        lambda weights, length: _map(_sines(length, 6, 50), _sines(7, 6, 50)),
         (3, 5, 7, 12),
     ),
     _case(
         "position_embedding",
         "layers.PositionEmbedding",
-        lambda seed=None, dtype=None: layers.PositionEmbedding(13, _seeded(seed), dtype=dtype),
-        lambda weights: weights["embeddings"][:11],
+        lambda seed=None, dtype=None: layers.PositionEmbedding(29, _seeded(seed), dtype=dtype),
+        lambda weights, length: weights["embeddings"][:length],
         (3, 11, 7),
     ),
     _case(
         "position_embedding_2d",
         "layers.PositionEmbedding2D",
-        lambda seed=None, dtype=None: layers.PositionEmbedding2D(7, 7, _seeded(seed), dtype=dtype),
-        lambda weights: _map(weights["row_embeddings"][:5], weights["column_embeddings"]),
+        lambda seed=None, dtype=None: layers.PositionEmbedding2D(11, 7, _seeded(seed), dtype=dtype),
+        lambda weights, length: _map(
+            weights["row_embeddings"][:length], weights["column_embeddings"]
+        ),
         (3, 5, 7, 6),
     ),
     Case(
