@@ -6,7 +6,8 @@ from keras import ops
 from tatl_keras.fusion.base import Fusion
 from tatl_keras.fusion.features import token_mask
 from tatl_keras.layers.attention import Attention
-from tatl_keras.layers.checks import check_dim
+from tatl_keras.layers.checks import check_choice, check_dim
+from tatl_keras.layers.execution import IMPLEMENTATIONS
 from tatl_keras.layers.masking import zero_masked
 from tatl_keras.layers.pooling import MaskedAveragePooling
 
@@ -28,6 +29,7 @@ class CrossAttentionFusion(Fusion):
     Args:
         value_dim: channels of a and of b, integer of at least 1; None gives a Dt and b Di channels.
         dropout: fraction of the fused channels dropped in training, in [0, 1).
+        implementation: of both attentions, "auto", "dense" or "chunked"; see `Attention`.
         seed: optional integer; fixes the initial weights and the dropout.
         **kwargs: `name`, `dtype`, `trainable`.
 
@@ -42,8 +44,8 @@ class CrossAttentionFusion(Fusion):
         (B, T, L), rows are places.
 
     Raises:
-        ValueError: `value_dim` is below 1, `dropout` is outside [0, 1), or a feature is missing or
-            has a wrong shape.
+        ValueError: `value_dim` is below 1, `dropout` is outside [0, 1), `implementation` is unknown
+            (or "chunked" where scores are returned), or a feature is missing or has a wrong shape.
 
     Example:
 
@@ -79,17 +81,22 @@ class CrossAttentionFusion(Fusion):
         "has_text",
     )
 
-    def __init__(self, value_dim=None, *, dropout=0.0, seed=None, **kwargs):
+    def __init__(self, value_dim=None, *, dropout=0.0, implementation="auto", seed=None, **kwargs):
         super().__init__(dropout=dropout, seed=seed, **kwargs)
         self.value_dim = None if value_dim is None else check_dim("value_dim", value_dim)
+        self.implementation = check_choice("implementation", implementation, IMPLEMENTATIONS)
         common = {"dtype": self.dtype_policy}
         self.image_norm = keras.layers.LayerNormalization(epsilon=1e-5, name="image_norm", **common)
         self.text_norm = keras.layers.LayerNormalization(epsilon=1e-5, name="text_norm", **common)
-        self.text_to_image = Attention(
-            value_dim, kernel_initializer=self.make_initializer(1), name="text_to_image", **common
-        )
-        self.image_to_text = Attention(
-            value_dim, kernel_initializer=self.make_initializer(2), name="image_to_text", **common
+        self.text_to_image, self.image_to_text = (
+            Attention(
+                value_dim,
+                kernel_initializer=self.make_initializer(stream),
+                implementation=implementation,
+                name=name,
+                **common,
+            )
+            for stream, name in ((1, "text_to_image"), (2, "image_to_text"))
         )
         self.average = MaskedAveragePooling(name="average", **common)
 
@@ -107,12 +114,11 @@ class CrossAttentionFusion(Fusion):
         image_mask, text_mask = token_mask(features, "image"), token_mask(features, "text")
         image = self.image_norm(zero_masked(features["image_tokens"], image_mask))
         text = self.text_norm(zero_masked(features["text_tokens"], text_mask))
-        seen, seen_scores = self.text_to_image(
-            text, image, value_mask=image_mask, return_attention_scores=True
-        )
-        read, read_scores = self.image_to_text(
-            image, text, value_mask=text_mask, return_attention_scores=True
-        )
+        wanted = {"return_attention_scores": return_attention_scores}
+        seen = self.text_to_image(text, image, value_mask=image_mask, **wanted)
+        read = self.image_to_text(image, text, value_mask=text_mask, **wanted)
+        if return_attention_scores:
+            (seen, seen_scores), (read, read_scores) = seen, read
         parts = [
             self.pooled(features, "image"),
             self.pooled(features, "text"),
@@ -145,4 +151,8 @@ class CrossAttentionFusion(Fusion):
         }
 
     def get_config(self):
-        return {**super().get_config(), "value_dim": self.value_dim}
+        return {
+            **super().get_config(),
+            "value_dim": self.value_dim,
+            "implementation": self.implementation,
+        }

@@ -5,7 +5,8 @@ from keras import ops
 
 from tatl_keras.fusion.base import Fusion
 from tatl_keras.fusion.features import token_mask
-from tatl_keras.layers.checks import check_dim
+from tatl_keras.layers.checks import check_choice, check_dim
+from tatl_keras.layers.execution import IMPLEMENTATIONS
 from tatl_keras.layers.masking import zero_masked
 from tatl_keras.layers.pooling import MaskedAveragePooling
 from tatl_keras.layers.seeds import derive_seed
@@ -31,6 +32,7 @@ class JointAttentionFusion(Fusion):
     Args:
         hidden_dim: channels of the joint sequence, integer of at least 1.
         dropout: fraction of the fused channels dropped in training, in [0, 1).
+        implementation: of the attention, "auto", "dense" or "chunked"; see `SelfAttention`.
         seed: optional integer; fixes the initial weights and the dropout.
         **kwargs: `name`, `dtype`, `trainable`.
 
@@ -44,8 +46,9 @@ class JointAttentionFusion(Fusion):
         `joint`, float32 scores (B, T + L, T + L) over image tokens, then text tokens.
 
     Raises:
-        ValueError: `hidden_dim` is below 1, `dropout` is outside [0, 1), or a feature is missing or
-            has a wrong shape.
+        ValueError: `hidden_dim` is below 1, `dropout` is outside [0, 1), `implementation` is
+            unknown (or "chunked" where scores are returned), or a feature is missing or has a wrong
+            shape.
 
     Example:
 
@@ -80,9 +83,10 @@ class JointAttentionFusion(Fusion):
         "has_text",
     )
 
-    def __init__(self, hidden_dim=256, *, dropout=0.0, seed=None, **kwargs):
+    def __init__(self, hidden_dim=256, *, dropout=0.0, implementation="auto", seed=None, **kwargs):
         super().__init__(dropout=dropout, seed=seed, **kwargs)
         self.hidden_dim = check_dim("hidden_dim", hidden_dim)
+        self.implementation = check_choice("implementation", implementation, IMPLEMENTATIONS)
         common = {"dtype": self.dtype_policy}
         self.image_norm = keras.layers.LayerNormalization(epsilon=1e-5, name="image_norm", **common)
         self.text_norm = keras.layers.LayerNormalization(epsilon=1e-5, name="text_norm", **common)
@@ -91,6 +95,7 @@ class JointAttentionFusion(Fusion):
         self.attention = SelfAttention(
             self.hidden_dim,
             kernel_initializer=self.make_initializer(3),
+            implementation=implementation,
             name="attention",
             **common,
         )
@@ -128,7 +133,11 @@ class JointAttentionFusion(Fusion):
         image = self.image(image) + self.modality_embeddings[0]
         text = self.text(text) + self.modality_embeddings[1]
         tokens = ops.concatenate([image, text], axis=1)
-        attended, scores = self.attention(tokens, padding_mask=mask, return_attention_scores=True)
+        attended = self.attention(
+            tokens, padding_mask=mask, return_attention_scores=return_attention_scores
+        )
+        if return_attention_scores:
+            attended, scores = attended
         parts = [
             self.pooled(features, "image"),
             self.pooled(features, "text"),
@@ -154,4 +163,8 @@ class JointAttentionFusion(Fusion):
         return fused, {"joint": keras.KerasTensor(shape, dtype=precise)}
 
     def get_config(self):
-        return {**super().get_config(), "hidden_dim": self.hidden_dim}
+        return {
+            **super().get_config(),
+            "hidden_dim": self.hidden_dim,
+            "implementation": self.implementation,
+        }

@@ -83,7 +83,7 @@ def _film(weights, arrays):
     for v, t, here in zip(image, text, arrays["has_text"], strict=True):
         gamma, beta = 1 + _dense(weights, "scale", t), _dense(weights, "shift", t)
         rows.append(gamma * v + beta if here else v)
-    return np.stack(rows)
+    return np.stack(rows) if rows else image
 
 
 def _bilinear(weights, arrays, activation=lambda x: x):

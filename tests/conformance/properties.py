@@ -2,6 +2,7 @@
 
 import json
 
+import hypothesis
 import keras
 import numpy as np
 import tensorflow as tf
@@ -50,6 +51,16 @@ def gradients(case, layer, arrays):
         loss, (floats, variables), unconnected_gradients=tf.UnconnectedGradients.ZERO
     )
     return {name: x.numpy() for name, x in by_input.items()}, numpy(by_weight)
+
+
+def unknown_sizes(case, arrays):
+    """Specifications by name, with unknown batch and lengths."""
+    specs = {}
+    for name, array in arrays.items():
+        known = array.shape[2:] if name in case.sequences else array.shape[1:]
+        unknown = (None, None) if name in case.sequences else (None,)
+        specs[name] = tf.TensorSpec((*unknown, *known), array.dtype)
+    return specs
 
 
 @prop
@@ -161,12 +172,8 @@ def saved_in_a_model(case, tmp_path):
 def unknown_sizes_in_a_graph(case, tmp_path):
     arrays = {name: single(array) for name, array in case.inputs().items()}
     layer = case.built(arrays)
-    specs = {}
-    for name, array in arrays.items():
-        known = array.shape[2:] if name in case.sequences else array.shape[1:]
-        unknown = (None, None) if name in case.sequences else (None,)
-        specs[name] = tf.TensorSpec((*unknown, *known), array.dtype)
-    graph = tf.function(lambda tensors: case.call(layer, tensors), input_signature=[specs])
+    signature = [unknown_sizes(case, arrays)]
+    graph = tf.function(lambda tensors: case.call(layer, tensors), input_signature=signature)
     shorter = {
         name: array[:-1, :-1] if name in case.sequences else array[:-1]
         for name, array in arrays.items()
@@ -220,3 +227,67 @@ def seeds_fix_the_weights(case, tmp_path):
     random = [x for x in first if x.ndim == 2 and np.ptp(x) > 0]
     pairs = [(a, b) for i, a in enumerate(random) for b in random[:i] if a.shape == b.shape]
     assert all((a != b).any() for a, b in pairs)
+
+
+@prop
+def exported_for_serving(case, tmp_path):
+    arrays = {name: single(array) for name, array in case.inputs().items()}
+    layer = case.built(arrays)
+    module = tf.Module()
+    module.layer = layer
+    module.serve = tf.function(
+        lambda tensors: case.call(layer, tensors), input_signature=[unknown_sizes(case, arrays)]
+    )
+    tf.saved_model.save(module, str(tmp_path / "served"))
+    loaded = tf.saved_model.load(str(tmp_path / "served"))
+    tensors = {name: tf.constant(array) for name, array in arrays.items()}
+    assert_close(loaded.serve(tensors), case.call(layer, arrays), 1e-6)
+
+
+@prop
+def executions_agree(case, tmp_path):
+    """Dense and in tiles, wherever attention is inside: values and gradients."""
+    arrays = case.inputs()
+    layer = case.built(arrays)
+    inside = [x for x in layer._flatten_layers() if hasattr(x, "implementation")]
+    found = []
+    for how in ("dense", "chunked"):
+        for part in inside:
+            part.implementation = how
+        found.append((numpy(case.call(layer, arrays)), *gradients(case, layer, arrays)))
+    for dense, tiled in zip(*found, strict=True):
+        assert_close(tiled, dense, 1e-6)
+
+
+@prop
+def any_sizes(case, tmp_path):
+    """The twin at other batch sizes and lengths, length 0 included; and a batch of nothing."""
+    if case.twin is None or not case.sequences:
+        return
+    layer = case.built(case.inputs())
+    weights = weights_by_name(layer)
+    lengths = sorted({case.inputs()[name].shape[1] for name in case.sequences})
+    sizes = hypothesis.strategies.integers(0, 2 * max(lengths))
+
+    @hypothesis.settings(max_examples=8, deadline=None)
+    @hypothesis.given(
+        rows=hypothesis.strategies.integers(1, 4),
+        others=hypothesis.strategies.tuples(*[sizes] * len(lengths)),
+    )
+    def check(rows, others):
+        other = dict(zip(lengths, others, strict=True))
+        arrays = case.inputs()
+        for name, array in arrays.items():
+            array = np.take(array, np.arange(rows) % len(array), axis=0)
+            if name in case.sequences:
+                length = array.shape[1]
+                array = np.take(array, np.arange(other[length]) % length, axis=1)
+            arrays[name] = array
+        assert_close(case.call(layer, arrays), case.twin(weights, arrays), 2e-5)
+
+    check()
+    nothing = {name: array[:0] for name, array in case.inputs().items()}
+    for output, expected in zip(
+        numpy(case.call(layer, nothing)), numpy(case.call(layer, case.inputs())), strict=True
+    ):
+        assert output.shape == (0, *expected.shape[1:])

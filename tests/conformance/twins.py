@@ -27,8 +27,11 @@ def attend(query, key, value, mask=None, causal=False):
 
 def average(tokens, mask):
     """The mean of the marked positions of (B, T, D)."""
-    rows = [t[np.asarray(m, bool)] for t, m in zip(tokens, mask, strict=True)]
-    return np.stack([r.mean(0) if len(r) else np.zeros(tokens.shape[2]) for r in rows])
+    out = np.zeros((len(tokens), tokens.shape[2]))
+    for mean, row, here in zip(out, tokens, np.asarray(mask, bool), strict=True):
+        if here.any():
+            mean[:] = row[here].mean(0)
+    return out
 
 
 def unit(pooled, present):
