@@ -71,8 +71,8 @@ def _distribution(module):
     ("folder", "extras"),
     [
         ("tatl_keras", ("quickstart", "tensorboard")),
-        ("tests", ("quickstart", "tensorboard", "test")),
-        ("benchmarks", ("quickstart", "tensorboard", "test")),
+        ("tests", ("quickstart", "tensorboard", "test", "benchmark")),
+        ("benchmarks", ("quickstart", "tensorboard", "test", "benchmark")),
     ],
 )
 def test_what_is_imported_is_required(folder, extras):
