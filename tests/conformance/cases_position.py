@@ -20,7 +20,7 @@ def _beside_twin(inputs, positions):
     return np.concatenate([inputs, np.broadcast_to(positions, inputs.shape)], axis=-1)
 
 
-def _case(name, covers, make, twin, shape, **properties):
+def _case(name, covers, make, twin, shape):
     return Case(
         name=name,
         covers=covers,
@@ -31,7 +31,6 @@ def _case(name, covers, make, twin, shape, **properties):
             arrays["inputs"], twin(weights, arrays["inputs"].shape[1])
         ),
         sequences=("inputs",),
-        **properties,
     )
 
 
