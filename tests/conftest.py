@@ -40,6 +40,13 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("tatl_keras")
 
+import tensorflow as tf  # noqa: E402  (after its environment)
+
+# Two devices out of one, for strategies; tests that know nothing of it stay on the first.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
 
 class NetworkBlockedError(OSError):
     """Raised where a test without the `network` mark would leave this machine."""
@@ -68,6 +75,14 @@ def block_network(request, monkeypatch):
 
     monkeypatch.setattr(socket.socket, "connect", guarded_connect)
     monkeypatch.setattr(socket, "getaddrinfo", guarded_lookup)
+
+
+@pytest.fixture(scope="session")
+def two_devices():
+    """The one MirroredStrategy of a run, over two logical CPU devices; two of them would clash."""
+    return tf.distribute.MirroredStrategy(
+        ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -101,7 +101,8 @@ def dot_product_attention(
     allowed = allowed_places(scores, **masks)
     if allowed is not None:
         scores = ops.where(allowed, scores, _lowest(scores))
-    weights = ops.softmax(scores, axis=-1)
+    # Keras warns of a softmax over one entry, which is 1.
+    weights = ops.softmax(scores) if scores.shape[-1] != 1 else ops.ones_like(scores)
     if allowed is not None:
         weights = ops.where(allowed, weights, 0)
     kept = weights

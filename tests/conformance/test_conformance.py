@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests.conformance.case import load_case_files
+from tests.conformance.devices import check_two_devices
 from tests.conformance.properties import PROPERTIES
 
 FILES = load_case_files()
@@ -26,6 +27,11 @@ def runs():
 @pytest.mark.parametrize(("case", "name"), list(runs()))
 def test_property(case, name, tmp_path):
     PROPERTIES[name](case, tmp_path)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_two_devices_under_a_strategy(case, two_devices):
+    check_two_devices(case, two_devices)
 
 
 @pytest.mark.parametrize("name", list(PUBLIC))
