@@ -103,10 +103,9 @@ class TransformerDecoderBlock(_TransformerBlock):
         Architecture", 2020, https://arxiv.org/abs/2002.04745 (`normalize_first`).
     """
 
-    cross_attention = None
-
     def __init__(self, intermediate_dim, num_heads, **kwargs):
         super().__init__(intermediate_dim, check_count("num_heads", num_heads), **kwargs)
+        self.cross_attention = None
 
     def build(self, decoder_sequence_shape, encoder_sequence_shape=None):
         shape = self.check_hidden("decoder_sequence", decoder_sequence_shape)
