@@ -18,8 +18,6 @@ __all__ = ["IMPLEMENTATIONS", "Attended", "attention_spec", "dot_product_attenti
 
 # Columns of a tile: a bound for very long sequences, and a finer one where tiles can be skipped.
 LARGEST_COLUMNS, LARGEST_COLUMNS_LIMITED = 2**15, 2**10
-
-
 _ONCE = 'second derivatives of attention need implementation="dense"'
 
 
@@ -164,7 +162,7 @@ class _Tiles:
         self.summed = return_log_sum_exp or masks.masked or not self.whole_rows
 
     def attend(self, query, key, value):
-        """Y (N, T, Dv) and L (N, T, 1), which stays 0 where nothing needs it."""
+        """Y (N, T, Dv) and L (N, T, 1), which means nothing unless it is needed."""
 
         @tf.custom_gradient
         def attend(query, key, value):
@@ -179,8 +177,8 @@ class _Tiles:
                     empty = tf.equal(sums, _lowest(sums))
                     by_outputs = ops.where(empty, 0, by_outputs)
                     by_sums = ops.where(empty, 0, by_sums)
-                gradients = self._backward(query, key, value, sums, by_outputs, by_sums)
-                return [tf.raw_ops.PreventGradient(input=x, message=_ONCE) for x in gradients]
+                found = self._backward(query, key, value, sums, by_outputs, by_sums)
+                return [tf.raw_ops.PreventGradient(input=x, message=_ONCE) for x in found]
 
             return (outputs, sums), gradient
 
@@ -268,15 +266,10 @@ class _Tiles:
             by_scores = tf.cast(weights * (self._drop(tile, by_weights) + by_sums), query.dtype)
             by_key = tf.matmul(by_scores, query, transpose_a=True)
             by_query = tf.matmul(by_scores, key)
-            precise = sums.dtype
-            return (
-                sofar[0] + tf.cast(by_key, precise),
-                sofar[1] + tf.cast(by_value, precise),
-                tf.cast(by_query, precise),
-            )
+            found = [tf.cast(x, sums.dtype) for x in (by_key, by_value, by_query)]
+            return sofar[0] + found[0], sofar[1] + found[1], found[2]
 
-        nothing = tf.zeros_like(query, sums.dtype)
-        return self._where_reachable(tile, gradient, (*sofar, nothing))
+        return self._where_reachable(tile, gradient, (*sofar, tf.zeros_like(query, sums.dtype)))
 
     def _where_reachable(self, tile, compute, otherwise):
         """Leaves out tiles that the limits hide altogether."""

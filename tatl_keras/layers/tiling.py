@@ -5,6 +5,8 @@ import tensorflow as tf
 # Entries of one piece of scores. On a CPU pieces should fit into the caches together with their
 # copies; benchmarks/attention.py compares sizes.
 TILE_ENTRIES = 2**21
+# How many tiles that do not wait for each other are computed at a time.
+TILES_AT_A_TIME = 2
 # The fewest rows of a piece, which bounds it to 64 S entries where the keys are not tiled.
 FEWEST_ROWS = 64
 
@@ -52,12 +54,12 @@ class Tiling:
 
 
 def scan(count, body, carry, dtypes=()):
-    """Runs `carry, outputs = body(i, carry)` for i below `count`, one after the other.
+    """Runs `carry, outputs = body(i, carry)` for i below `count`.
 
     Args:
         count: integer or scalar tensor of at least 1; with the integer 1 there is no loop.
         body: function of the index and the carry.
-        carry: structure of tensors whose shapes stay as they are.
+        carry: structure of tensors whose shapes stay as they are; () if nothing is carried over.
         dtypes: of each of the outputs.
 
     Returns:
@@ -78,7 +80,7 @@ def scan(count, body, carry, dtypes=()):
         lambda index, *_: index < count,
         step,
         (tf.constant(0), carry, arrays),
-        parallel_iterations=1,
+        parallel_iterations=1 if tf.nest.flatten(carry) else TILES_AT_A_TIME,
     )
     return carry, [array.stack() for array in arrays]
 
