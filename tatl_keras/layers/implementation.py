@@ -6,8 +6,9 @@ import keras
 
 IMPLEMENTATIONS = ("auto", "dense", "chunked")
 
-# "auto" tiles what has more scores than this. benchmarks/results/attention.csv shows both ways.
-LARGEST_DENSE = 2**21
+# "auto" tiles what has more scores than this (64 MB of them): up to there both ways take about the
+# same time, see benchmarks/results/attention.csv.
+LARGEST_DENSE = 2**24
 
 
 def attention_spec(dtype, shape, scores_shape, return_attention_scores, implementation="auto"):
