@@ -2,6 +2,7 @@
 
 from tatl_keras.layers.attention import Attention
 from tatl_keras.layers.attention_pooling import AttentionPooling
+from tatl_keras.layers.attention_stem import AttentionStem
 from tatl_keras.layers.local_attention import LocalSelfAttention2D
 from tatl_keras.layers.multi_head import MultiHeadAttention
 from tatl_keras.layers.pooling import MaskedAveragePooling
@@ -17,6 +18,7 @@ from tatl_keras.layers.transformer_encoder import TransformerEncoderBlock
 __all__ = [
     "Attention",
     "AttentionPooling",
+    "AttentionStem",
     "LocalSelfAttention2D",
     "MaskedAveragePooling",
     "MultiHeadAttention",

@@ -169,7 +169,9 @@ class LocalSelfAttention2D(keras.layers.Layer):
         values = tiles.halos(ops.matmul(inputs, self.value_kernel), self.num_heads)
         seen = tiles.inside()
         if mask is not None:
-            seen = tiles.halos(ops.expand_dims(ops.cast(ops.cast(mask, "bool"), "int32"), -1), 1)[..., 0]
+            seen = tiles.halos(ops.expand_dims(ops.cast(ops.cast(mask, "bool"), "int32"), -1), 1)[
+                ..., 0
+            ]
         rate = self.dropout if training else 0.0
         attended = dot_product_attention(
             queries,

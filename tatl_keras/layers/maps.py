@@ -1,4 +1,4 @@
-"""Parts, margins and averages of maps (B, H, W, C)."""
+"""Parts, margins, blocks and averages of maps (B, H, W, C)."""
 
 from keras import ops
 
@@ -23,6 +23,25 @@ def extended(x, axis, before, total, most):
         axis = axis % len(x.shape)
         x = ops.pad(x, [(before, behind) if i == axis else (0, 0) for i in range(len(x.shape))])
     return x if isinstance(total, int) else part(x, axis, 0, total)
+
+
+def to_blocks(x, size):
+    """(B, H, W, C) in blocks of size × size, zero behind the edges: (B · blocks, size², C)."""
+    channels = x.shape[-1]
+    rows, columns = (-(-n // size) for n in ops.shape(x)[1:3])
+    x = extended(extended(x, 1, 0, rows * size, size), 2, 0, columns * size, size)
+    x = ops.reshape(x, (ops.shape(x)[0] * rows, size, columns, size * channels))
+    x = ops.transpose(x, (0, 2, 1, 3))
+    return ops.reshape(x, (ops.shape(x)[0] * columns, size**2, channels))
+
+
+def from_blocks(x, size, sizes):
+    """The inverse of `to_blocks`: (B, H, W, C) with `sizes` = (B, H, W)."""
+    batch, height, width = sizes
+    rows, columns, channels = -(-height // size), -(-width // size), x.shape[-1]
+    x = ops.reshape(x, (batch * rows, columns, size, size * channels))
+    x = ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (batch, rows * size, columns * size, channels))
+    return part(part(x, 1, 0, height), 2, 0, width)
 
 
 def average_blocks(x, size, mask=None):

@@ -63,8 +63,17 @@ def _local(name, k, heads, filters, **arguments):
     return _case(name, layer, twin, filters, k, num_heads=heads, **arguments)
 
 
+def _stem(name, k, heads, **arguments):
+    def twin(weights, x, mask):
+        return twins_local.attention_stem(weights, x, k, heads, mask=mask)
+
+    return _case(name, layers.AttentionStem, twin, 6, k, num_heads=heads, **arguments)
+
+
 CASES = [
     _local("local_self_attention", 3, 3, 12),
     _local("local_self_attention_without_mask", 5, 2, 12, scale=0.3, masked=False),
     _local("local_self_attention_strided", 3, 1, 6, strides=2),
+    _stem("attention_stem", 4, 2, num_mixtures=3),
+    _stem("attention_stem_without_mask", 3, 1, embedding_dim=5, masked=False),
 ]
