@@ -192,8 +192,7 @@ class MultiHeadAttention(keras.layers.Layer):
         key = value if key is None else key
         masks = (query_mask, value_mask, key_mask, attention_mask)
         masks = check_call(self, query, value, key, *masks, use_causal_mask, cache, index)
-        query_mask, value_mask, key_mask, attention_mask = masks
-        key_mask = both(value_mask, key_mask)
+        query_mask, key_mask, attention_mask = masks[0], both(*masks[1:3]), masks[3]
         start = 0 if index is None else ops.cast(index, "int32")
         queries = split_heads(self, "query", query, query_mask, start)
         if cache is None or index is not None:
@@ -223,7 +222,7 @@ class MultiHeadAttention(keras.layers.Layer):
             scores = scores if scores is None else zero_masked(scores, query_mask)
         results = (join_heads(self, outputs), scores, cache)
         results = tuple(result for result in results if result is not None)
-        return results if len(results) > 1 else results[0]
+        return results[0] if len(results) == 1 else results
 
     def compute_output_shape(self, query_shape, value_shape, key_shape=None):
         query_shape, *_ = check_shapes(self, query_shape, value_shape, key_shape)

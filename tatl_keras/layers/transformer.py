@@ -10,6 +10,7 @@ from tatl_keras.layers.checks import (
     check_sequence,
 )
 from tatl_keras.layers.execution import IMPLEMENTATIONS
+from tatl_keras.layers.masking import zero_masked
 from tatl_keras.layers.multi_head import MultiHeadAttention
 from tatl_keras.layers.multi_head_checks import check_layer
 from tatl_keras.layers.seeded import seeded_initializer
@@ -150,6 +151,21 @@ class _TransformerBlock(keras.layers.Layer):
         x = x + getattr(self, f"{branch}_dropout")(outputs, training=training)
         return x if self.normalize_first else getattr(self, f"{branch}_layer_norm")(x)
 
-    def _feedforward(self, x, training):
+    def _attend(self, branch, x, other=None, **call):
+        """x after an attention branch, to itself or to `other`, and what it returns further."""
+        query = self._enter(branch, x)
+        other = query if other is None else other
+        found = getattr(self, branch)(query, other, **call)
+        outputs, *further = found if isinstance(found, tuple) else (found,)
+        return self._leave(branch, x, outputs, call["training"]), further
+
+    def _feedforward(self, x, training, mask):
+        """x after the last branch, with zeros where the mask (B, T) says."""
         hidden = self.feedforward_intermediate_dense(self._enter(FEEDFORWARD, x))
-        return self._leave(FEEDFORWARD, x, self.feedforward_output_dense(hidden), training)
+        x = self._leave(FEEDFORWARD, x, self.feedforward_output_dense(hidden), training)
+        return zeroed(x, mask)
+
+
+def zeroed(sequence, mask):
+    """The sequence (B, T, D) with zeros where the mask (B, T) says; None says nowhere."""
+    return sequence if mask is None else zero_masked(sequence, mask)

@@ -4,8 +4,7 @@ import keras
 
 from tatl_keras.layers.checks import check_count, check_sequence
 from tatl_keras.layers.execution import attention_spec
-from tatl_keras.layers.masking import zero_masked
-from tatl_keras.layers.transformer import CROSS, SELF, _TransformerBlock
+from tatl_keras.layers.transformer import CROSS, SELF, _TransformerBlock, zeroed
 from tatl_keras.layers.transformer_checks import check_decoder_call
 
 
@@ -133,7 +132,7 @@ class TransformerDecoderBlock(_TransformerBlock):
         training=None,
         return_attention_scores=False,
     ):
-        checked = check_decoder_call(
+        decoder_padding_mask, encoder_padding_mask = check_decoder_call(
             self,
             (decoder_sequence, decoder_padding_mask, decoder_attention_mask),
             (encoder_sequence, encoder_padding_mask, encoder_attention_mask),
@@ -141,17 +140,13 @@ class TransformerDecoderBlock(_TransformerBlock):
             (cross_attention_cache, cross_attention_cache_update_index),
             use_causal_mask,
         )
-        decoder_padding_mask, encoder_padding_mask = checked
-        shared = {"return_attention_scores": return_attention_scores, "training": training}
-        x, rows = decoder_sequence, None
-        if self_attention_cache is None and decoder_padding_mask is not None:
-            rows = decoder_padding_mask
-            x = zero_masked(x, rows)
-        query = self._enter(SELF, x)
-        attended = self.self_attention(
-            query,
-            query,
-            query_mask=rows,
+        rows, other = None if self_attention_cache is not None else decoder_padding_mask, []
+        x = zeroed(decoder_sequence, rows)
+        shared = {"query_mask": rows, "training": training}
+        shared["return_attention_scores"] = return_attention_scores
+        x, own = self._attend(
+            SELF,
+            x,
             value_mask=decoder_padding_mask,
             attention_mask=decoder_attention_mask,
             use_causal_mask=use_causal_mask,
@@ -159,26 +154,18 @@ class TransformerDecoderBlock(_TransformerBlock):
             cache_update_index=self_attention_cache_update_index,
             **shared,
         )
-        attended, *own = attended if isinstance(attended, tuple) else (attended,)
-        x, other = self._leave(SELF, x, attended, training), []
         if self.cross_attention is not None:
-            if encoder_padding_mask is not None:
-                encoder_sequence = zero_masked(encoder_sequence, encoder_padding_mask)
-            attended = self.cross_attention(
-                self._enter(CROSS, x),
-                encoder_sequence,
-                query_mask=rows,
+            x, other = self._attend(
+                CROSS,
+                x,
+                zeroed(encoder_sequence, encoder_padding_mask),
                 value_mask=encoder_padding_mask,
                 attention_mask=encoder_attention_mask,
                 cache=cross_attention_cache,
                 cache_update_index=cross_attention_cache_update_index,
                 **shared,
             )
-            attended, *other = attended if isinstance(attended, tuple) else (attended,)
-            x = self._leave(CROSS, x, attended, training)
-        x = self._feedforward(x, training)
-        x = x if rows is None else zero_masked(x, rows)
-        return _results(x, own, other, return_attention_scores)
+        return _results(self._feedforward(x, training, rows), own, other, return_attention_scores)
 
     def compute_output_shape(self, decoder_sequence_shape, encoder_sequence_shape=None):
         return self.check_hidden("decoder_sequence", decoder_sequence_shape)

@@ -6,9 +6,8 @@ import keras
 
 from tatl_keras.layers.checks import check_attention_mask, check_count
 from tatl_keras.layers.execution import attention_spec
-from tatl_keras.layers.masking import zero_masked
 from tatl_keras.layers.multi_head_checks import check_layer
-from tatl_keras.layers.transformer import SELF, _TransformerBlock
+from tatl_keras.layers.transformer import SELF, _TransformerBlock, zeroed
 from tatl_keras.layers.transformer_checks import padding_of
 
 # What an attention layer that is given brings with it.
@@ -139,7 +138,7 @@ class TransformerEncoderBlock(_TransformerBlock):
         use_causal_mask=False,
     ):
         padding_mask = self._check_call(inputs, padding_mask, attention_mask)
-        x = inputs if padding_mask is None else zero_masked(inputs, padding_mask)
+        x = zeroed(inputs, padding_mask)
         query = self._enter(SELF, x)
         if self._makes_attention:
             masks = {"query_mask": padding_mask, "value_mask": padding_mask}
@@ -152,9 +151,8 @@ class TransformerEncoderBlock(_TransformerBlock):
             use_causal_mask=use_causal_mask, return_attention_scores=return_attention_scores
         )
         attended, scores = attended if return_attention_scores else (attended, None)
-        x = self._feedforward(self._leave(SELF, x, attended, training), training)
-        if padding_mask is not None:
-            x = zero_masked(x, padding_mask)
+        x = self._leave(SELF, x, attended, training)
+        x = self._feedforward(x, training, padding_mask)
         return (x, scores) if return_attention_scores else x
 
     def compute_output_shape(self, inputs_shape):

@@ -12,7 +12,6 @@ EXEMPT = {}
 
 QUERY_MASK = np.array([[1, 1, 0, 1, 0], [1, 1, 1, 1, 1], [0, 1, 1, 1, 1]], "int32")
 VALUE_MASK = np.arange(11) < np.array([[4], [11], [2]])
-SEES = (np.arange(5)[:, None] * 2 + np.arange(11)) % 3 > 0
 
 
 def _heads(weights, prefix, query, value, key=None, mask=None, sees=None, causal=False):
@@ -25,29 +24,27 @@ def _heads(weights, prefix, query, value, key=None, mask=None, sees=None, causal
             x @ w[f"{name}_kernel"][:, h] + (w[f"{name}_bias"][h] if f"{name}_bias" in w else 0)
             for name, x in (("query", query), ("key", key), ("value", value))
         )
-        rows = [
-            twins.attend(
-                q[:, t : t + 1],
-                k,
-                v,
-                _allowed(len(q), k.shape[1], mask, None if sees is None else sees[t], t, causal),
-            )
-            for t in range(q.shape[1])
-        ]
-        outputs.append(np.concatenate([row[0] for row in rows], 1))
-        scores.append(np.concatenate([row[1] for row in rows], 1))
+        y, a = np.zeros((*q.shape[:2], v.shape[2])), np.zeros((*q.shape[:2], v.shape[1]))
+        for t in range(q.shape[1]):
+            row = slice(t, t + 1)
+            allowed = _allowed(mask, sees, a.shape, t, causal)
+            y[:, row], a[:, row] = twins.attend(q[:, row], k, v, allowed)
+        outputs.append(y)
+        scores.append(a)
     if "output_kernel" not in w:
         return np.concatenate(outputs, -1), np.stack(scores, 1)
     total = sum(y @ w["output_kernel"][h] for h, y in enumerate(outputs))
     return total + w.get("output_bias", 0), np.stack(scores, 1)
 
 
-def _allowed(batch, length, mask, sees, t, causal):
+def _allowed(mask, sees, shape, t, causal):
+    """What query t of the scores' shape (B, T, S) may attend to, (B, S)."""
+    batch, _, length = shape
     allowed = np.ones((batch, length), bool)
     if mask is not None:
         allowed &= mask.astype(bool)
     if sees is not None:
-        allowed &= sees
+        allowed &= sees(t, np.arange(length))
     if causal:
         allowed &= np.arange(length) <= t
     return allowed
@@ -171,9 +168,7 @@ def _decoder_twin(weights, arrays, first):
 
     def attend_other(x):
         memory, mask = arrays["memory"], arrays["memory_mask"]
-        y, scores["cross"] = _heads(
-            weights, "cross_attention/", x, memory, mask=mask, sees=SEES[: x.shape[1]]
-        )
+        y, scores["cross"] = _heads(weights, "cross_attention/", x, memory, mask=mask, sees=_sees)
         return y
 
     x = _branch(weights, "self_attention", x, attend_self, first)
@@ -181,10 +176,16 @@ def _decoder_twin(weights, arrays, first):
     return _branch(weights, "feedforward", x, lambda x: _feedforward(weights, x), first) * keep
 
 
+def _sees(row, column):
+    return (row * 2 + column) % 3 > 0
+
+
 def _call_decoder(layer, arrays):
-    rows, columns = (keras.ops.shape(arrays[name])[1] for name in ("inputs", "memory"))
-    known = isinstance(rows, int) and isinstance(columns, int)
-    sees = SEES[:rows, :columns] if known else keras.ops.convert_to_tensor(SEES)[:rows, :columns]
+    rows, columns = (
+        keras.ops.cumsum(keras.ops.ones_like(arrays[name], dtype="int32"), axis=1) - 1
+        for name in ("padding_mask", "memory_mask")
+    )
+    sees = _sees(keras.ops.expand_dims(rows, 2), keras.ops.expand_dims(columns, 1))
     return layer(
         arrays["inputs"],
         arrays["memory"],
