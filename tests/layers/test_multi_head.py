@@ -77,9 +77,12 @@ def test_any_form_of_attention_mask(rng, implementation):
         close(outputs, np.einsum("bhtv,hvo->bto", attended, layer.output_kernel.numpy()), 1e-5)
 
 
-def test_masks_are_combined(rng):
+@pytest.mark.parametrize(
+    "names", [["value_mask"], ["key_mask"], ["value_mask", "key_mask"]], ids=str
+)
+def test_masks_are_combined(rng, names):
     query, value, key = (rng.normal(size=(2, n, 7)) for n in (5, 11, 11))
-    masks = {name: rng.random((2, 11)) > 0.3 for name in ("value_mask", "key_mask")}
+    masks = {name: rng.random((2, 11)) > 0.3 for name in names}
     sees = rng.random((2, 5, 11)) > 0.3
     scores = MultiHeadAttention(3, 2)(
         query,
@@ -90,7 +93,7 @@ def test_masks_are_combined(rng):
         return_attention_scores=True,
         **masks,
     )[1].numpy()
-    allowed = sees & (masks["value_mask"] & masks["key_mask"])[:, None]
+    allowed = sees & np.all(list(masks.values()), axis=0)[:, None]
     allowed &= np.arange(11) <= np.arange(5)[:, None]
     np.testing.assert_array_equal(scores > 0, np.broadcast_to(allowed[:, None], scores.shape))
 
