@@ -8,9 +8,15 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tatl_keras.layers.implementation import IMPLEMENTATIONS, attention_spec, is_tiled
+from tatl_keras.layers.implementation import (
+    IMPLEMENTATIONS,
+    LARGEST_DENSE,
+    attention_spec,
+    is_tiled,
+)
 from tatl_keras.layers.keep import keep_mask
 from tatl_keras.layers.masking import allowed_places
+from tatl_keras.layers.recompute import recomputed
 from tatl_keras.layers.tiled_masks import TiledMasks
 from tatl_keras.layers.tiling import Tiling, scan, size
 
@@ -18,7 +24,6 @@ __all__ = ["IMPLEMENTATIONS", "Attended", "attention_spec", "dot_product_attenti
 
 # Columns of a tile: a bound for very long sequences, and a finer one where tiles can be skipped.
 LARGEST_COLUMNS, LARGEST_COLUMNS_LIMITED = 2**15, 2**10
-_ONCE = 'second derivatives of attention need implementation="dense"'
 
 
 class Attended(NamedTuple):
@@ -87,8 +92,8 @@ def dot_product_attention(
 
     Reference:
         Rabe and Staats, "Self-attention Does Not Need O(n²) Memory", 2021,
-        https://arxiv.org/abs/2112.05682; Dao et al., "FlashAttention", 2022, section 3,
-        https://arxiv.org/abs/2205.14135 (recomputation in the gradient).
+        https://arxiv.org/abs/2112.05682; Dao et al., "FlashAttention", 2022,
+        https://arxiv.org/abs/2205.14135 (recomputation in the gradient, section 3).
     """
     query = query / math.sqrt(query.shape[-1])
     masks = {"value_mask": value_mask, "attention_mask": attention_mask, "limits": limits}
@@ -120,8 +125,7 @@ def merge(parts):
     Args:
         parts: list of `Attended` with equal shapes and with `log_sum_exp`.
 
-    Returns:
-        `Attended` with `log_sum_exp`.
+    Returns: `Attended` with `log_sum_exp`.
     """
     sums = ops.stack([part.log_sum_exp for part in parts])
     shares = ops.softmax(sums, axis=0)
@@ -134,16 +138,31 @@ def merge(parts):
 
 def _chunked(query, key, value, masks, dropout, seed, return_log_sum_exp):
     leading = tuple(size(query, axis) for axis in range(len(query.shape) - 2))
+    query, key, value = (
+        tf.reshape(x, (math.prod(leading), size(x, -2), x.shape[-1])) for x in (query, key, value)
+    )
+    widest = LARGEST_COLUMNS if masks["limits"] is None else LARGEST_COLUMNS_LIMITED
+    tiling = Tiling(query, key, widest if key.shape[1] is not None else None)
+    tiled = TiledMasks(tiling, leading, **masks)
+    summed = return_log_sum_exp or tiled.masked or not tiling.whole_rows
+    tiles = [_Tiles(tiling, tiled, dropout, seed, summed)]
+    few = None
+    if None in (*query.shape[:2], key.shape[1]):  # what is small at run time needs no loops
+        whole = Tiling(query, key, whole=True)
+        few = math.prod(tf.cast(x, tf.int64) for x in whole.shape) <= LARGEST_DENSE
+        tiles.append(_Tiles(whole, TiledMasks(whole, leading, **masks), dropout, seed, summed))
 
-    def flat(x):
-        return tf.reshape(x, (math.prod(leading), size(x, -2), x.shape[-1]))
+    def choose(compute):
+        if few is None:
+            return compute(tiles[0])
+        return tf.cond(few, lambda: compute(tiles[1]), lambda: compute(tiles[0]))
 
-    query, key, value = flat(query), flat(key), flat(value)
-    columns = LARGEST_COLUMNS if masks["limits"] is None else LARGEST_COLUMNS_LIMITED
-    tiling = Tiling(query, key, columns if isinstance(size(key, 1), int) else None)
-    masks = TiledMasks(tiling, leading, **masks)
-    tiles = _Tiles(tiling, masks, dropout, seed, return_log_sum_exp)
-    outputs, sums = tiles.attend(query, key, value)
+    outputs, sums = recomputed(
+        lambda *inputs: choose(lambda tiles: tiles.forward(*inputs)),
+        lambda *known: choose(lambda tiles: tiles.backward(*known)),
+        [query, key, value],
+        'second derivatives of attention need implementation="dense"',
+    )
     outputs = tf.reshape(outputs, (*leading, tiling.shape[1], value.shape[-1]))
     if not return_log_sum_exp:
         return Attended(outputs)
@@ -156,35 +175,12 @@ class _Tiles:
     Nothing of size T S is kept for the gradient, which computes the scores of each tile again.
     """
 
-    def __init__(self, tiling, masks, dropout, seed, return_log_sum_exp):
+    def __init__(self, tiling, masks, dropout, seed, summed):
         self.tiling, self.masks, self.dropout, self.seed = tiling, masks, dropout, seed
-        self.whole_rows = isinstance(tiling.column_tiles, int) and tiling.column_tiles == 1
-        self.summed = return_log_sum_exp or masks.masked or not self.whole_rows
+        self.summed = summed
 
-    def attend(self, query, key, value):
+    def forward(self, query, key, value):
         """Y (N, T, Dv) and L (N, T, 1), which means nothing unless it is needed."""
-
-        @tf.custom_gradient
-        def attend(query, key, value):
-            # What is computed below must not be kept by a tape that watches the arguments.
-            outputs, sums = self._forward(*map(tf.stop_gradient, (query, key, value)))
-
-            def gradient(by_outputs, by_sums):
-                by_sums = by_sums - tf.reduce_sum(
-                    tf.cast(by_outputs, sums.dtype) * tf.cast(outputs, sums.dtype), -1, True
-                )
-                if self.masks.masked:
-                    empty = tf.equal(sums, _lowest(sums))
-                    by_outputs = ops.where(empty, 0, by_outputs)
-                    by_sums = ops.where(empty, 0, by_sums)
-                found = self._backward(query, key, value, sums, by_outputs, by_sums)
-                return [tf.raw_ops.PreventGradient(input=x, message=_ONCE) for x in found]
-
-            return (outputs, sums), gradient
-
-        return attend(query, key, value)
-
-    def _forward(self, query, key, value):
         tiling, precise = self.tiling, _precise(query)
         query, key, value = tiling.by_rows(query), tiling.by_columns(key), tiling.by_columns(value)
 
@@ -218,7 +214,7 @@ class _Tiles:
             found = peak > _lowest(peak)
             sums = peak - tf.math.log(tf.reduce_max(weights, -1, keepdims=True))
             part = ops.where(found, outputs, 0), ops.where(found, sums, _lowest(sums))
-            if self.whole_rows:
+            if self.tiling.whole_rows:
                 return part
             parts = [Attended(y, None, total[..., 0]) for y, total in (before, part)]
             merged = merge(parts)
@@ -226,8 +222,15 @@ class _Tiles:
 
         return self._where_reachable(tile, attend, before)
 
-    def _backward(self, query, key, value, sums, by_outputs, by_sums):
+    def backward(self, inputs, outputs, gradients):
+        """Gradients of query, key and value, from those of Y and L."""
+        (query, key, value), (outputs, sums), (by_outputs, by_sums) = inputs, outputs, gradients
         tiling, precise = self.tiling, sums.dtype
+        shares = tf.cast(by_outputs, precise) * tf.cast(outputs, precise)
+        by_sums = by_sums - tf.reduce_sum(shares, -1, keepdims=True)
+        if self.masks.masked:
+            empty = tf.equal(sums, _lowest(sums))
+            by_outputs, by_sums = (ops.where(empty, 0, x) for x in (by_outputs, by_sums))
         query, sums, by_outputs, by_sums = map(tiling.by_rows, (query, sums, by_outputs, by_sums))
         key, value = tiling.by_columns(key), tiling.by_columns(value)
 
@@ -258,7 +261,7 @@ class _Tiles:
 
         def gradient():
             scores = self._scores(tile, query, key)
-            weights = tf.nn.softmax(scores) if self.whole_rows else tf.exp(scores - sums)
+            weights = tf.nn.softmax(scores) if self.tiling.whole_rows else tf.exp(scores - sums)
             by_value = tf.matmul(
                 tf.cast(self._drop(tile, weights), value.dtype), by_outputs, transpose_a=True
             )
@@ -273,7 +276,7 @@ class _Tiles:
 
     def _where_reachable(self, tile, compute, otherwise):
         """Leaves out tiles that the limits hide altogether."""
-        if self.whole_rows or not self.masks.limited:
+        if self.tiling.whole_rows or not self.masks.limited:
             return compute()
         return tf.cond(self.masks.reachable(*tile[1:]), compute, lambda: otherwise)
 

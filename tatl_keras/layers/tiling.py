@@ -20,17 +20,30 @@ class Tiling:
         query: tensor (N, T, D).
         key: tensor (N, S, D).
         largest_columns: the most columns of a tile, or None for all.
+        whole: whether to make one tile of everything.
     """
 
-    def __init__(self, query, key, largest_columns=None):
-        self.shape = heads, rows, columns = (size(query, 0), size(query, 1), size(key, 1))
-        self.column_tiles, self.columns = 1, columns
+    def __init__(self, query, key, largest_columns=None, whole=False):
+        self.shape = self.heads, self.rows, self.columns = (
+            size(query, 0),
+            size(query, 1),
+            size(key, 1),
+        )
+        self.head_tiles = self.row_tiles = self.column_tiles = 1
+        if whole:
+            return
         if largest_columns is not None:
-            self.column_tiles, self.columns = _split(columns, largest_columns)
+            self.column_tiles, self.columns = _split(self.columns, largest_columns)
         each = at_least(1, self.columns)
-        self.row_tiles, self.rows = _split(rows, at_least(FEWEST_ROWS, TILE_ENTRIES // each))
-        each = at_least(1, self.rows) * each
-        self.head_tiles, self.heads = _split(heads, at_least(1, TILE_ENTRIES // each))
+        rows = at_least(FEWEST_ROWS, TILE_ENTRIES // each)
+        self.row_tiles, self.rows = _split(self.rows, rows)
+        heads = at_least(1, TILE_ENTRIES // (self.rows * each))
+        self.head_tiles, self.heads = _split(self.heads, heads)
+
+    @property
+    def whole_rows(self):
+        """Whether each tile has all columns, so that the softmax of a tile is final."""
+        return isinstance(self.column_tiles, int) and self.column_tiles == 1
 
     def by_rows(self, x):
         """(N, T, D) as (head tiles, row tiles, heads, rows, D)."""
