@@ -8,12 +8,6 @@ import tensorflow as tf
 from tatl_keras.layers import MultiHeadAttention, RotaryPositions
 
 
-def randomised(layer, rng):
-    for weight in layer.weights:
-        weight.assign(rng.normal(size=weight.shape) * 0.5)
-    return layer
-
-
 def close(first, second, tolerance=1e-6):
     np.testing.assert_allclose(first, second, rtol=0, atol=tolerance)
 
