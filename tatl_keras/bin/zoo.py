@@ -88,6 +88,8 @@ def _encoder(name):
         return [name, f"preset {name}"]
     if entry.seed is not None:
         return [name, "random weights, for tests"]
+    if entry.learned:
+        return [name, "random weights, learned with the head"]
     places = [f"folder {entry.folder}"] if entry.folder else []
     places += [f"KerasHub preset {entry.preset}"] if entry.preset else []
     return [name, "weights: " + ", else ".join(places)]

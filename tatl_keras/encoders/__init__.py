@@ -4,9 +4,11 @@ from tatl_keras.encoders.base import Encoder
 from tatl_keras.encoders.build import build_image, build_text
 from tatl_keras.encoders.catalog import names
 from tatl_keras.encoders.embed import BagOfEmbeddings
+from tatl_keras.encoders.flops import count_flops
 from tatl_keras.encoders.image import ImageEncoder
 from tatl_keras.encoders.lstm import LSTMTextEncoder
 from tatl_keras.encoders.presets import PresetError
+from tatl_keras.encoders.sasa import SASAResNet
 from tatl_keras.encoders.text import TransformerTextEncoder
 
 __all__ = [
@@ -15,8 +17,10 @@ __all__ = [
     "ImageEncoder",
     "LSTMTextEncoder",
     "PresetError",
+    "SASAResNet",
     "TransformerTextEncoder",
     "build_image",
     "build_text",
+    "count_flops",
     "names",
 ]

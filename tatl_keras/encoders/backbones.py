@@ -1,4 +1,4 @@
-"""KerasHub backbones: built from a seed, written to a config and read back without loss."""
+"""Backbones: built from a seed, written to a config and read back without loss."""
 
 import contextlib
 import inspect
@@ -7,6 +7,16 @@ import random
 
 import keras
 import keras_hub
+
+from tatl_keras.encoders.sasa import SASAResNet
+
+# Backbones that KerasHub does not have.
+OWN = {"SASAResNet": SASAResNet}
+
+
+def backbone_class(name):
+    """The class of a backbone: one of `OWN`, or of `keras_hub.models`."""
+    return OWN.get(name) or getattr(keras_hub.models, name)
 
 
 @contextlib.contextmanager
@@ -43,10 +53,10 @@ def initializer_seed_scope(seed):
 
 
 def build_backbone(name, config, *, dtype=None, seed=None):
-    """Builds the `keras_hub.models` class `name` with random weights."""
+    """Builds the backbone class `name` with random weights."""
     policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
     with dtype_policy_scope(policy), initializer_seed_scope(seed):
-        return getattr(keras_hub.models, name)(**config, dtype=policy)
+        return backbone_class(name)(**config, dtype=policy)
 
 
 def serialize_backbone(backbone):

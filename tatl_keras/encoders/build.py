@@ -6,7 +6,7 @@ import warnings
 import keras_hub
 
 from tatl_keras.encoders import presets
-from tatl_keras.encoders.backbones import build_backbone
+from tatl_keras.encoders.backbones import backbone_class, build_backbone
 from tatl_keras.encoders.catalog import ARCHITECTURES, names
 from tatl_keras.encoders.embed import BagOfEmbeddings
 from tatl_keras.encoders.image import ImageEncoder
@@ -38,7 +38,8 @@ def build_image(
             backbone: a preset name, a `kaggle://` or `hf://` handle, a local directory.
         preset: weights for a short name, from another place than the name's own; `None` gives
             random weights and warns.
-        frozen: bool, whether no weight learns. Defaults to True.
+        frozen: bool, whether no pretrained weight learns. Defaults to True. The `sasa_…` networks
+            have no pretrained weights and always learn.
         image_size: (height, width) in pixels. Defaults to the preset's. A ViT takes another size
             with random weights only, since its positions are learned.
         dtype: dtype or policy of the computation. Defaults to Keras's dtype policy.
@@ -62,6 +63,10 @@ def build_image(
     """
     size = _check_image_size(image_size)
     name, preset = _resolve(name_or_preset, preset, "image")
+    learned = name is not None and ARCHITECTURES[name].learned
+    if learned:
+        _check_no_preset(name, preset)
+        frozen = False
     if preset is None:
         _warn_if_random(name)
         backbone = _random_image_backbone(name, size, dtype, seed)
@@ -174,10 +179,18 @@ def _check_architecture(name, preset, backbone):
     if name is None:
         return
     expected = ARCHITECTURES[name].backbone
-    if not isinstance(backbone, getattr(keras_hub.models, expected)):
+    if not isinstance(backbone, backbone_class(expected)):
         raise ValueError(
             f"`preset` must hold a {expected} for {name!r}. Received: preset={preset!r}, "
             f"which holds a {type(backbone).__name__}. Pass the preset alone, without a name."
+        )
+
+
+def _check_no_preset(name, preset):
+    if preset is not None:
+        raise ValueError(
+            f"`preset` must be left out for {name!r}: there are no weights of it. Received: "
+            f"preset={preset!r}. It learns from scratch."
         )
 
 
@@ -188,7 +201,7 @@ def _random_backbone(name, changes, dtype, seed):
 
 
 def _warn_if_random(name):
-    if ARCHITECTURES[name].seed is None:
+    if ARCHITECTURES[name].seed is None and not ARCHITECTURES[name].learned:
         warnings.warn(
             f"{name!r} gets random weights, since preset=None. Frozen random features carry "
             "little; this is for tests and for training from scratch.",

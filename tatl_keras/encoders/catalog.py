@@ -8,11 +8,11 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """A KerasHub backbone with its configuration and where its weights come from.
+    """A backbone with its configuration and where its weights come from.
 
     Attributes:
         kind: "image" or "text".
-        backbone: class name in `keras_hub.models`.
+        backbone: class name in `keras_hub.models`, or in `backbones.OWN`.
         config: constructor arguments for random weights.
         preset: KerasHub preset that belongs to the name, or None.
         folder: folder of a local preset that is tried before `preset`, or None.
@@ -20,6 +20,7 @@ class Architecture:
         strip_accents: True if the vocabulary holds no accents though the preset's tokenizer keeps
             them, so that "é" would become an unknown word.
         seed: seed of a name that is random on purpose (`test_*`), None for all others.
+        learned: True if it is made to be trained from scratch: there are no weights to freeze.
     """
 
     kind: str
@@ -30,6 +31,7 @@ class Architecture:
     image_size: tuple[int, int] = (224, 224)
     strip_accents: bool = False
     seed: int | None = None
+    learned: bool = False
 
 
 def _resnet(blocks):
@@ -67,6 +69,43 @@ def _bert(num_layers, num_heads, hidden_dim, intermediate_dim):
         intermediate_dim=intermediate_dim,
         max_sequence_length=512,
     )
+
+
+def _sasa(blocks, stem, **changes):
+    """Stand-alone self-attention of Ramachandran et al. 2019, table 1."""
+    config = dict(
+        stackwise_num_filters=[64, 128, 256, 512],
+        stackwise_num_blocks=blocks,
+        stem=stem,
+        stem_filters=64,
+        kernel_size=7,
+        num_heads=8,
+        image_shape=(224, 224, 3),
+    )
+    return config | changes
+
+
+def _all_sasa():
+    """Each depth with the convolutional stem and, as `…_full`, with the attention stem."""
+    depths = {26: [1, 2, 4, 1], 38: [2, 3, 5, 2], 50: [3, 4, 6, 3]}
+    for ending, stem in (("", "conv"), ("_full", "attention")):
+        for depth, blocks in depths.items():
+            config = _sasa(blocks, stem)
+            yield (
+                f"sasa_resnet{depth}{ending}",
+                Architecture("image", "SASAResNet", config, learned=True),
+            )
+        yield (
+            f"test_sasa{ending}",
+            Architecture(
+                "image",
+                "SASAResNet",
+                _sasa([1, 2], stem, **_TEST_SASA),
+                image_size=(32, 32),
+                seed=0,
+                learned=True,
+            ),
+        )
 
 
 _LITE0 = dict(
@@ -117,6 +156,15 @@ _TEST_VIT = dict(
     hidden_dim=16,
     mlp_dim=32,
     dropout_rate=0.1,
+)
+
+# 32 × 32 pixels become 4 × 4 positions of 64 channels.
+_TEST_SASA = dict(
+    stackwise_num_filters=[8, 16],
+    stem_filters=8,
+    kernel_size=3,
+    num_heads=2,
+    image_shape=(32, 32, 3),
 )
 
 _TEST_TEXT = dict(
@@ -172,6 +220,7 @@ ARCHITECTURES = types.MappingProxyType(
         ),
         "test_vit": Architecture("image", "ViTBackbone", _TEST_VIT, image_size=(32, 32), seed=0),
         "test_text": Architecture("text", "BertBackbone", _TEST_TEXT, seed=0),
+        **dict(_all_sasa()),
     }
 )
 

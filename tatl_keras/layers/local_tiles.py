@@ -13,14 +13,14 @@ LARGEST_SIDE = 8
 
 
 class Cut(NamedTuple):
-    """How one axis of a map is cut: `count` tiles of `side`, the halo of each `before` it.
+    """How one axis of a map is cut: `tiles` tiles of `side`, the halo of each `before` it.
 
     A halo has `reach` positions. An axis that is no longer than a halo would be is one tile, and
     its halo the axis itself.
     """
 
     length: object
-    count: object
+    tiles: object
     side: int
     reach: int
     before: int
@@ -42,15 +42,15 @@ class LocalTiles:
         self.kernel_size = kernel_size
         self.rows = _cut(height, kernel_size, largest_side)
         self.columns = _cut(width, kernel_size, largest_side)
-        self.count = self.rows.count * self.columns.count
+        self.count = self.rows.tiles * self.columns.tiles
 
     def tiles(self, x, heads):
         """(B, H, W, heads · D) as (rows of a tile, its columns, B · heads · N, D)."""
         rows, columns = self.rows, self.columns
-        x = extended(x, 1, 0, rows.count * rows.side, rows.side)
-        x = extended(x, 2, 0, columns.count * columns.side, columns.side)
+        x = extended(x, 1, 0, rows.tiles * rows.side, rows.side)
+        x = extended(x, 2, 0, columns.tiles * columns.side, columns.side)
         channels = x.shape[-1] // heads
-        shape = (-1, rows.count, rows.side, columns.count, columns.side, heads, channels)
+        shape = (-1, rows.tiles, rows.side, columns.tiles, columns.side, heads, channels)
         x = ops.transpose(ops.reshape(x, shape), (2, 4, 0, 5, 1, 3, 6))
         return ops.reshape(x, (rows.side, columns.side, -1, channels))
 
@@ -64,10 +64,10 @@ class LocalTiles:
         """(B, heads, N, T, D) as (B, H, W, heads, D)."""
         rows, columns = self.rows, self.columns
         heads, channels = x.shape[1], x.shape[-1]
-        x = ops.reshape(x, (-1, columns.count, rows.side, columns.side * channels))
+        x = ops.reshape(x, (-1, columns.tiles, rows.side, columns.side * channels))
         x = ops.transpose(x, (0, 2, 1, 3))
         x = ops.reshape(
-            x, (-1, heads, rows.count * rows.side, columns.count * columns.side, channels)
+            x, (-1, heads, rows.tiles * rows.side, columns.tiles * columns.side, channels)
         )
         x = part(part(x, 2, 0, rows.length), 3, 0, columns.length)
         return ops.transpose(x, (0, 2, 3, 1, 4))
@@ -81,7 +81,7 @@ class LocalTiles:
         )
         x = _overlapping(x, 1, rows)
         x = _overlapping(ops.reshape(x, (-1, rows.reach, columns.length, channels)), 2, columns)
-        x = ops.reshape(x, (-1, rows.reach, columns.count, columns.reach * channels))
+        x = ops.reshape(x, (-1, rows.reach, columns.tiles, columns.reach * channels))
         x = ops.transpose(x, (0, 2, 1, 3))
         return ops.reshape(x, (-1, heads, self.count, rows.reach * columns.reach, channels))
 
@@ -136,7 +136,7 @@ def _offsets(cut, kernel_size):
 
 
 def _inside(cut):
-    starts = ops.expand_dims(ops.arange(cut.count, dtype="int32") * cut.side, 1)
+    starts = ops.expand_dims(ops.arange(cut.tiles, dtype="int32") * cut.side, 1)
     places = starts + ops.arange(cut.reach, dtype="int32") - cut.before
     return ops.logical_and(places >= 0, places < cut.length)
 
@@ -144,12 +144,12 @@ def _inside(cut):
 def _overlapping(x, axis, cut):
     """Cuts an axis into its halos: two axes in the place of one."""
     more = -(-(cut.reach - cut.side) // cut.side)
-    x = extended(x, axis, cut.before, (cut.count + more) * cut.side, (1 + more) * cut.side)
+    x = extended(x, axis, cut.before, (cut.tiles + more) * cut.side, (1 + more) * cut.side)
     sizes = list(ops.shape(x))
-    sizes[axis : axis + 1] = [cut.count + more, cut.side]
+    sizes[axis : axis + 1] = [cut.tiles + more, cut.side]
     x = ops.reshape(x, [-1, *sizes[1:]])
     parts = [
-        part(part(x, axis, i, cut.count), axis + 1, 0, min(cut.side, cut.reach - i * cut.side))
+        part(part(x, axis, i, cut.tiles), axis + 1, 0, min(cut.side, cut.reach - i * cut.side))
         for i in range(1 + more)
     ]
     return ops.concatenate(parts, axis + 1) if more else parts[0]

@@ -2,6 +2,7 @@
 
 from tatl_keras.models.preset import from_preset
 from tatl_keras.zoo import entries as _entries  # noqa: F401  (registers the models)
+from tatl_keras.zoo import sasa as _sasa  # noqa: F401  (likewise)
 from tatl_keras.zoo.compose import compose
 from tatl_keras.zoo.registry import Spec, build, list_models, register, spec, unregister
 

@@ -14,6 +14,8 @@ from tatl_keras.zoo.registry import list_models, spec
 
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "zoo"
 RECIPE = {"data": "tfds:openmoji", "epochs": 30, "batch_size": 32, "seed": 0}
+# What networks that learn from scratch need besides: more epochs, smaller pictures, larger steps.
+FROM_SCRATCH = {"epochs": 60, "image_size": 128, "learning_rate": 0.001}
 _TRAINED = {
     "concat": "none: the head is linear",
     "image_only": "none: the head is linear",
@@ -41,7 +43,8 @@ def flagfile(name):
         f"# tatl-train --flagfile=zoo/{name}/train.flags --workdir=runs/{name}",
         "# Flags on the command line win: add --data=your.csv for data of your own.",
     ]
-    return "\n".join([*head, f"--model={name}", *(f"--{k}={v}" for k, v in RECIPE.items())]) + "\n"
+    recipe = RECIPE | (FROM_SCRATCH if _learns_from_scratch(spec(name).image) else {})
+    return "\n".join([*head, f"--model={name}", *(f"--{k}={v}" for k, v in recipe.items())]) + "\n"
 
 
 def card(name, results=()):
@@ -178,13 +181,24 @@ def _limits(entry):
         lines.append("- Rows without a picture or without text are legal; accuracy falls there.")
     if entry.text in ("minilm", "bert_base"):
         lines.append("- The text encoder knows English.")
+    if _learns_from_scratch(entry.image):
+        lines.append(
+            "- There are no pretrained weights: it needs far more pictures than the others."
+        )
+        lines.append("- The entry's argument `stem` is `conv` or `attention`.")
     return lines
+
+
+def _learns_from_scratch(part):
+    return part in ARCHITECTURES and ARCHITECTURES[part].learned
 
 
 def _origin(part):
     if part not in ARCHITECTURES:
         return _TRAINED.get(part, "learned with the head")
     architecture = ARCHITECTURES[part]
+    if architecture.learned:
+        return "random, learned with the head"
     if architecture.folder:
         return f"frozen, carried along in `saved_models/encoders/{architecture.folder}`"
     return f"frozen, KerasHub preset `{architecture.preset}`"

@@ -25,6 +25,12 @@ def resnet(**kwargs):
     return encoders.ImageEncoder(keras_hub.models.ResNetBackbone(**RESNET), **kwargs)
 
 
+def sasa(stem, **kwargs):
+    config = dict(stem_filters=8, kernel_size=3, num_heads=2, image_shape=(32, 32, 3))
+    backbone = encoders.SASAResNet([8, 16], [1, 2], stem=stem, **config)
+    return encoders.ImageEncoder(backbone, **kwargs)
+
+
 def distil_bert(**kwargs):
     backbone = keras_hub.models.DistilBertBackbone(**TRANSFORMER, max_sequence_length=19)
     return encoders.TransformerTextEncoder(backbone, **kwargs)
@@ -41,6 +47,8 @@ def embed(**kwargs):
 IMAGE = {
     "test_image": lambda **kwargs: encoders.build_image("test_image", **kwargs)[0],
     "test_vit": lambda **kwargs: encoders.build_image("test_vit", **kwargs)[0],
+    "test_sasa": lambda **kwargs: sasa("conv", **kwargs),
+    "test_sasa_full": lambda **kwargs: sasa("attention", **kwargs),
     "resnet": resnet,
 }
 TEXT = {
@@ -54,6 +62,8 @@ ALL = {**IMAGE, **TEXT}
 SIZES = {
     "test_image": (16, 24),
     "test_vit": (16, 16),
+    "test_sasa": (16, 64),
+    "test_sasa_full": (16, 64),
     "resnet": (16, 3),
     "test_text": (7, 16),
     "distil_bert": (7, 14),

@@ -51,7 +51,8 @@ def test_every_name_is_listed_once():
     image, text = encoders.names("image"), encoders.names("text")
     assert image == sorted(
         ["efficientnet_lite0", "resnet101", "resnet50", "test_image", "test_vit"]
-        + ["vit_b16", "vit_l16"]
+        + ["vit_b16", "vit_l16", "test_sasa", "test_sasa_full"]
+        + [f"sasa_resnet{n}{end}" for n in (26, 38, 50) for end in ("", "_full")]
     )
     assert text == ["bert_base", "bert_tiny", "embed", "lstm", "minilm", "test_text"]
     with pytest.raises(ValueError, match="kind='video'"):
