@@ -1,7 +1,6 @@
 """The one place where attention is computed."""
 
 import math
-from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -11,34 +10,22 @@ from keras import ops
 from tatl_keras.layers.implementation import (
     IMPLEMENTATIONS,
     LARGEST_DENSE,
+    Attended,
     attention_spec,
     is_tiled,
 )
 from tatl_keras.layers.keep import keep_mask
-from tatl_keras.layers.masking import allowed_places
+from tatl_keras.layers.masking import allowed_places, slice_masks
 from tatl_keras.layers.recompute import recomputed
 from tatl_keras.layers.tiled_masks import TiledMasks
 from tatl_keras.layers.tiling import Tiling, scan, size
 
 __all__ = ["IMPLEMENTATIONS", "Attended", "attention_spec", "dot_product_attention", "merge"]
 
-# Columns of a tile: a bound for very long sequences, and a finer one where tiles can be skipped.
-LARGEST_COLUMNS, LARGEST_COLUMNS_LIMITED = 2**15, 2**10
-
-
-class Attended(NamedTuple):
-    """What attention returns.
-
-    Attributes:
-        outputs: Y (…, T, Dv) in the dtype of the values.
-        scores: A (…, T, S), or None if they were not asked for.
-        log_sum_exp: L (…, T), or None if it was not asked for; the lowest finite number in rows
-            with nothing to attend.
-    """
-
-    outputs: object
-    scores: object = None
-    log_sum_exp: object = None
+# The most columns of a tile, a bound for very long sequences.
+LARGEST_COLUMNS = 2**15
+# Rows with known limits are computed in parts, so that what they cannot see costs less.
+MOST_PARTS, FEWEST_PART_ROWS = 4, 512
 
 
 def dot_product_attention(
@@ -81,8 +68,7 @@ def dot_product_attention(
             1 / (1 - dropout); which ones is a function of `seed` and of the place alone.
         seed: two integers in a tensor, if `dropout` > 0.
         implementation: "dense", "chunked" or "auto".
-        return_attention_scores: whether to return A, before dropout.
-        return_log_sum_exp: whether to return L.
+        return_attention_scores, return_log_sum_exp: whether to return A (before dropout), and L.
 
     Returns:
         `Attended`: Y, A and L; A and L in float32 (float64 for float64 inputs).
@@ -137,20 +123,46 @@ def merge(parts):
 
 
 def _chunked(query, key, value, masks, dropout, seed, return_log_sum_exp):
+    """In parts of rows, each with the columns that its limits let it see at all."""
+    rest = (dropout, seed, return_log_sum_exp)
+    limits = None if masks["limits"] is None else tf.get_static_value(masks["limits"])
+    parts = 1 if limits is None else max(1, min(MOST_PARTS, len(limits) // FEWEST_PART_ROWS))
+    if parts == 1:
+        return _in_tiles(query, key, value, masks, *rest)
+    found = []
+    for i in range(parts):
+        rows = slice(len(limits) * i // parts, len(limits) * (i + 1) // parts)
+        columns = slice(0, max(0, limits[rows].max()))
+        found.append(
+            _in_tiles(
+                query[..., rows, :],
+                key[..., columns, :],
+                value[..., columns, :],
+                slice_masks(rows, columns, **masks),
+                *rest,
+                first_row=rows.start,
+            )
+        )
+    outputs = tf.concat([part.outputs for part in found], -2)
+    sums = tf.concat([part.log_sum_exp for part in found], -1) if return_log_sum_exp else None
+    return Attended(outputs, None, sums)
+
+
+def _in_tiles(query, key, value, masks, dropout, seed, return_log_sum_exp, first_row=0):
     leading = tuple(size(query, axis) for axis in range(len(query.shape) - 2))
     query, key, value = (
         tf.reshape(x, (math.prod(leading), size(x, -2), x.shape[-1])) for x in (query, key, value)
     )
-    widest = LARGEST_COLUMNS if masks["limits"] is None else LARGEST_COLUMNS_LIMITED
-    tiling = Tiling(query, key, widest if key.shape[1] is not None else None)
+    dropped = (dropout, seed, first_row)
+    tiling = Tiling(query, key, LARGEST_COLUMNS if key.shape[1] is not None else None)
     tiled = TiledMasks(tiling, leading, **masks)
     summed = return_log_sum_exp or tiled.masked or not tiling.whole_rows
-    tiles = [_Tiles(tiling, tiled, dropout, seed, summed)]
+    tiles = [_Tiles(tiling, tiled, dropped, summed)]
     few = None
     if None in (*query.shape[:2], key.shape[1]):  # what is small at run time needs no loops
         whole = Tiling(query, key, whole=True)
         few = math.prod(tf.cast(x, tf.int64) for x in whole.shape) <= LARGEST_DENSE
-        tiles.append(_Tiles(whole, TiledMasks(whole, leading, **masks), dropout, seed, summed))
+        tiles.append(_Tiles(whole, TiledMasks(whole, leading, **masks), dropped, summed))
 
     def choose(compute):
         if few is None:
@@ -175,9 +187,9 @@ class _Tiles:
     Nothing of size T S is kept for the gradient, which computes the scores of each tile again.
     """
 
-    def __init__(self, tiling, masks, dropout, seed, summed):
-        self.tiling, self.masks, self.dropout, self.seed = tiling, masks, dropout, seed
-        self.summed = summed
+    def __init__(self, tiling, masks, dropped, summed):
+        self.tiling, self.masks, self.summed = tiling, masks, summed
+        self.dropout, self.seed, self.first_row = dropped
 
     def forward(self, query, key, value):
         """Y (N, T, Dv) and L (N, T, 1), which means nothing unless it is needed."""
@@ -203,24 +215,20 @@ class _Tiles:
     def _attend_tile(self, tile, query, key, value, before):
         """Y and L over the columns of `before` and of this tile."""
 
-        def attend():
-            scores = self._scores(tile, query, key)
-            weights = tf.nn.softmax(scores)
-            outputs = tf.matmul(tf.cast(self._drop(tile, weights), value.dtype), value)
-            outputs = tf.cast(outputs, scores.dtype)
-            if not self.summed:
-                return outputs, before[1]
-            peak = tf.reduce_max(scores, -1, keepdims=True)
-            found = peak > _lowest(peak)
-            sums = peak - tf.math.log(tf.reduce_max(weights, -1, keepdims=True))
-            part = ops.where(found, outputs, 0), ops.where(found, sums, _lowest(sums))
-            if self.tiling.whole_rows:
-                return part
-            parts = [Attended(y, None, total[..., 0]) for y, total in (before, part)]
-            merged = merge(parts)
-            return merged.outputs, merged.log_sum_exp[..., tf.newaxis]
-
-        return self._where_reachable(tile, attend, before)
+        scores = self._scores(tile, query, key)
+        weights = tf.nn.softmax(scores)
+        kept = tf.cast(self._drop(tile, weights), value.dtype)
+        outputs = tf.cast(tf.matmul(kept, value), scores.dtype)
+        if not self.summed:
+            return outputs, before[1]
+        peak = tf.reduce_max(scores, -1, keepdims=True)
+        found = peak > _lowest(peak)
+        sums = peak - tf.math.log(tf.reduce_max(weights, -1, keepdims=True))
+        part = ops.where(found, outputs, 0), ops.where(found, sums, _lowest(sums))
+        if self.tiling.whole_rows:
+            return part
+        merged = merge([Attended(y, None, total[..., 0]) for y, total in (before, part)])
+        return merged.outputs, merged.log_sum_exp[..., tf.newaxis]
 
     def backward(self, inputs, outputs, gradients):
         """Gradients of query, key and value, from those of Y and L."""
@@ -259,26 +267,16 @@ class _Tiles:
     def _gradient_of_tile(self, tile, key, value, query, sums, by_outputs, by_sums, sofar):
         """Gradients of keys and values, added to `sofar`, and of the queries of the tile."""
 
-        def gradient():
-            scores = self._scores(tile, query, key)
-            weights = tf.nn.softmax(scores) if self.tiling.whole_rows else tf.exp(scores - sums)
-            by_value = tf.matmul(
-                tf.cast(self._drop(tile, weights), value.dtype), by_outputs, transpose_a=True
-            )
-            by_weights = tf.cast(tf.matmul(by_outputs, value, transpose_b=True), scores.dtype)
-            by_scores = tf.cast(weights * (self._drop(tile, by_weights) + by_sums), query.dtype)
-            by_key = tf.matmul(by_scores, query, transpose_a=True)
-            by_query = tf.matmul(by_scores, key)
-            found = [tf.cast(x, sums.dtype) for x in (by_key, by_value, by_query)]
-            return sofar[0] + found[0], sofar[1] + found[1], found[2]
-
-        return self._where_reachable(tile, gradient, (*sofar, tf.zeros_like(query, sums.dtype)))
-
-    def _where_reachable(self, tile, compute, otherwise):
-        """Leaves out tiles that the limits hide altogether."""
-        if self.tiling.whole_rows or not self.masks.limited:
-            return compute()
-        return tf.cond(self.masks.reachable(*tile[1:]), compute, lambda: otherwise)
+        scores = self._scores(tile, query, key)
+        weights = tf.nn.softmax(scores) if self.tiling.whole_rows else tf.exp(scores - sums)
+        kept = tf.cast(self._drop(tile, weights), value.dtype)
+        by_value = tf.matmul(kept, by_outputs, transpose_a=True)
+        by_weights = tf.cast(tf.matmul(by_outputs, value, transpose_b=True), scores.dtype)
+        by_scores = tf.cast(weights * (self._drop(tile, by_weights) + by_sums), query.dtype)
+        by_key = tf.matmul(by_scores, query, transpose_a=True)
+        by_query = tf.matmul(by_scores, key)
+        found = [tf.cast(x, sums.dtype) for x in (by_key, by_value, by_query)]
+        return sofar[0] + found[0], sofar[1] + found[1], found[2]
 
     def _scores(self, tile, query, key):
         scores = tf.cast(tf.matmul(query, key, transpose_b=True), _precise(query))
@@ -288,7 +286,9 @@ class _Tiles:
     def _drop(self, tile, x):
         if not self.dropout:
             return x
-        keep = keep_mask(ops.shape(x), self.dropout, self.seed, self.tiling.starts(*tile))
+        head, row, column = self.tiling.starts(*tile)
+        starts = (head, self.first_row + row, column)
+        keep = keep_mask(ops.shape(x), self.dropout, self.seed, starts)
         return ops.where(keep, x / (1 - self.dropout), 0)
 
 

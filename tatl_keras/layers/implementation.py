@@ -1,6 +1,7 @@
-"""Which execution of attention runs where."""
+"""Which execution of attention runs where, and what all of them return."""
 
 import math
+from typing import NamedTuple
 
 import keras
 
@@ -9,6 +10,21 @@ IMPLEMENTATIONS = ("auto", "dense", "chunked")
 # "auto" tiles what has more scores than this (64 MB of them): up to there both ways take about the
 # same time, see benchmarks/results/attention.csv.
 LARGEST_DENSE = 2**24
+
+
+class Attended(NamedTuple):
+    """What attention returns.
+
+    Attributes:
+        outputs: Y (…, T, Dv) in the dtype of the values.
+        scores: A (…, T, S), or None if they were not asked for.
+        log_sum_exp: L (…, T), or None if it was not asked for; the lowest finite number in rows
+            with nothing to attend.
+    """
+
+    outputs: object
+    scores: object = None
+    log_sum_exp: object = None
 
 
 def attention_spec(dtype, shape, scores_shape, return_attention_scores, implementation="auto"):

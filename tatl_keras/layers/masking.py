@@ -20,7 +20,7 @@ def causal_limits(length, start=0):
     >>> causal_limits(3).numpy().tolist()
     [1, 2, 3]
     """
-    return start + 1 + ops.arange(length, dtype="int32")
+    return ops.arange(start + 1, start + 1 + length, dtype="int32")
 
 
 def allowed_places(scores, value_mask, attention_mask, limits):
@@ -37,3 +37,18 @@ def allowed_places(scores, value_mask, attention_mask, limits):
     for mask in masks:
         allowed = mask if allowed is None else ops.logical_and(allowed, mask)
     return allowed
+
+
+def slice_masks(rows, columns, value_mask=None, attention_mask=None, limits=None):
+    """The masks, as `dot_product_attention` takes them, of some rows and columns."""
+
+    def part(mask, axis, some):
+        if mask is None or mask.shape[axis] == 1:
+            return mask
+        return ops.swapaxes(ops.swapaxes(mask, axis, -1)[..., some], axis, -1)
+
+    return {
+        "value_mask": part(value_mask, -1, columns),
+        "attention_mask": part(part(attention_mask, -1, columns), -2, rows),
+        "limits": part(limits, -1, rows),
+    }

@@ -19,7 +19,6 @@ class TiledMasks:
 
     def __init__(self, tiling, leading, value_mask=None, attention_mask=None, limits=None):
         self.tiling = tiling
-        self.limited = limits is not None
         _, rows, columns = tiling.shape
         all_rows = tiling.row_tiles * tiling.rows
         all_columns = tiling.column_tiles * tiling.columns
@@ -53,11 +52,6 @@ class TiledMasks:
         if not parts:
             return None
         return functools.reduce(tf.logical_and, parts)
-
-    def reachable(self, row, column):
-        """Whether the limits let any row of a tile see any column of it."""
-        first = column * self.tiling.columns
-        return tf.reduce_max(self.limits[row]) > first
 
     def _add_attention_mask(self, mask, leading):
         """Stores the mask by tiles, and which of its leading entries belongs to which head."""

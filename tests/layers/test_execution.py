@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tatl_keras.layers import execution, implementation, tiling
 from tatl_keras.layers.execution import Attended, dot_product_attention, merge
+from tatl_keras.layers.masking import causal_limits
 from tests.conformance import twins
 
 SEED = tf.constant([3, 4])
@@ -22,7 +23,7 @@ def small_tiles(monkeypatch):
     monkeypatch.setattr(tiling, "FEWEST_ROWS", 4)
     monkeypatch.setattr(execution, "LARGEST_DENSE", 2000)
     monkeypatch.setattr(execution, "LARGEST_COLUMNS", 31)
-    monkeypatch.setattr(execution, "LARGEST_COLUMNS_LIMITED", 16)
+    monkeypatch.setattr(execution, "FEWEST_PART_ROWS", 5)
 
 
 def make_masks(kinds, leading, rows, columns):
@@ -119,6 +120,32 @@ def test_sizes_at_the_edges(leading, rows, columns, kinds, small_tiles):
         for a, b in zip(dense, tiled, strict=True):
             assert a.shape == b.shape
             np.testing.assert_allclose(b, a, atol=1e-12)
+
+
+def test_rows_with_known_limits_leave_out_what_they_cannot_see(small_tiles, monkeypatch):
+    """Each part of a causal graph's rows meets the columns up to its last row only."""
+    seen, in_tiles = [], execution._in_tiles
+
+    def recording(query, key, *args, **kwargs):
+        seen.append(key.shape[-2])
+        return in_tiles(query, key, *args, **kwargs)
+
+    monkeypatch.setattr(execution, "_in_tiles", recording)
+    rng = np.random.default_rng(6)
+    arrays = [tf.constant(rng.normal(size=(2, 40, 3))) for _ in range(3)]
+    mask = tf.constant(rng.random((2, 40)) > 0.3)
+
+    @tf.function
+    def attend(how):
+        return dot_product_attention(
+            *arrays, value_mask=mask, limits=causal_limits(40), implementation=how, dropout=0.2,
+            seed=SEED, return_log_sum_exp=True,
+        )  # fmt: skip
+
+    dense, tiled = attend("dense"), attend("chunked")
+    np.testing.assert_allclose(tiled.outputs, dense.outputs, atol=1e-14)
+    np.testing.assert_allclose(tiled.log_sum_exp, dense.log_sum_exp, atol=1e-14)
+    assert seen == [10, 20, 30, 40]
 
 
 @pytest.mark.parametrize("kinds", ["", "values limits"])
