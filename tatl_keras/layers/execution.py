@@ -82,7 +82,7 @@ def dot_product_attention(
         https://arxiv.org/abs/2205.14135 (recomputation in the gradient, section 3).
     """
     query = query / math.sqrt(query.shape[-1])
-    masks = {"value_mask": value_mask, "attention_mask": attention_mask, "limits": limits}
+    masks = dict(value_mask=value_mask, attention_mask=attention_mask, limits=limits)
     if is_tiled(implementation, query, key, return_attention_scores):
         return _chunked(query, key, value, masks, dropout, seed, return_log_sum_exp)
     scores = ops.matmul(query, ops.swapaxes(key, -2, -1))
@@ -90,8 +90,8 @@ def dot_product_attention(
     allowed = allowed_places(scores, **masks)
     if allowed is not None:
         scores = ops.where(allowed, scores, _lowest(scores))
-    # Keras warns of a softmax over one entry, which is 1.
-    weights = ops.softmax(scores) if scores.shape[-1] != 1 else ops.ones_like(scores)
+    one = scores.shape[-1] == 1  # of which Keras would warn
+    weights = ops.exp(scores - ops.logsumexp(scores, -1, True)) if one else ops.softmax(scores)
     if allowed is not None:
         weights = ops.where(allowed, weights, 0)
     kept = weights
