@@ -25,7 +25,7 @@ class PresetError(ValueError):
     ... except encoders.PresetError as error:
     ...     print(str(error).splitlines()[0])
     `preset` must be something that can be loaded. Received: preset='resnet55'. Reason: no directory
-    and no preset of this name. Did you mean 'resnet50' or 'resnet101'?
+    and no preset of this name. Did you mean 'resnet50' or 'resnet101' or 'sasa_resnet50'?
     """
 
 
