@@ -61,3 +61,9 @@ def is_tiled(implementation, query, key, return_attention_scores):
         return False
     sizes = (*query.shape[:-1], key.shape[-2])
     return None in sizes or math.prod(sizes) > LARGEST_DENSE
+
+
+def in_tiles_if_possible(implementation, return_attention_scores):
+    """What "auto" stands for where tiles win at every size: many small attentions at once."""
+    possible = keras.backend.backend() == "tensorflow" and not return_attention_scores
+    return "chunked" if implementation == "auto" and possible else implementation

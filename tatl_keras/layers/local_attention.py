@@ -8,6 +8,7 @@ from keras import ops
 
 from tatl_keras.layers.checks import check_choice, check_count, check_dim, check_mask, check_rate
 from tatl_keras.layers.execution import IMPLEMENTATIONS, attention_spec, dot_product_attention
+from tatl_keras.layers.implementation import in_tiles_if_possible
 from tatl_keras.layers.kernels import add_kernels, kernel_config
 from tatl_keras.layers.local_checks import (
     check_head_dim,
@@ -181,7 +182,7 @@ class LocalSelfAttention2D(keras.layers.Layer):
             attention_mask=tiles.windows(),
             dropout=rate,
             seed=self.seed_generator.next() if rate else None,
-            implementation=self.implementation,
+            implementation=in_tiles_if_possible(self.implementation, return_attention_scores),
             return_attention_scores=return_attention_scores,
         )
         outputs = self._outputs(tiles, attended.outputs, mask)

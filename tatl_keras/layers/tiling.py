@@ -3,8 +3,11 @@
 import tensorflow as tf
 
 # Entries of one piece of scores. On a CPU pieces should fit into the caches together with their
-# copies; benchmarks/attention.py compares sizes.
-TILE_ENTRIES = 2**21
+# copies; twice as many took as long and more memory.
+TILE_ENTRIES = 2**20
+# The fewest rows of a piece: with less, products of matrices are slow. So a piece has at least
+# 256 S entries where the keys are not tiled.
+FEWEST_ROWS = 256
 # How many tiles that do not wait for each other are computed at a time.
 TILES_AT_A_TIME = 2
 # The fewest rows of a piece, which bounds it to 64 S entries where the keys are not tiled.
@@ -118,18 +121,27 @@ def at_least(least, value):
 
 
 def _split(total, largest):
-    """How many parts of at most `largest` make `total`, and the size of each."""
+    """How many parts of about `largest` at most make `total`, and the size of each.
+
+    Up to twice as many parts are taken where they need no padding.
+    """
     count = at_least(1, -(-total // largest))
+    if isinstance(count, int):
+        even = (n for n in range(count, 2 * count) if total % n == 0)
+        count = next(even, count)
     return count, at_least(1, -(-total // count))
 
 
 def _tiled(x, head_tiles, heads, tiles, length):
     x = padded(padded(x, 0, head_tiles * heads), 1, tiles * length)
+    if isinstance(tiles, int) and tiles == 1:  # a reshape copies nothing
+        return tf.reshape(x, (head_tiles, 1, heads, length, x.shape[2]))
     x = tf.reshape(x, (head_tiles, heads, tiles, length, x.shape[2]))
     return tf.transpose(x, (0, 2, 1, 3, 4))
 
 
 def _untiled(x):
-    x = tf.transpose(x, (0, 2, 1, 3, 4))
-    head_tiles, heads, tiles, length, channels = (size(x, axis) for axis in range(5))
+    head_tiles, tiles, heads, length, channels = (size(x, axis) for axis in range(5))
+    if x.shape[1] != 1:
+        x = tf.transpose(x, (0, 2, 1, 3, 4))
     return tf.reshape(x, (head_tiles * heads, tiles * length, channels))
