@@ -13,6 +13,7 @@ from tatl_keras.layers.checks import (
     check_sequence,
 )
 from tatl_keras.layers.execution import IMPLEMENTATIONS, attention_spec, dot_product_attention
+from tatl_keras.layers.implementation import in_tiles_if_possible
 from tatl_keras.layers.kernels import kernel_config
 from tatl_keras.layers.multi_head_checks import check_layer, check_output_shape
 from tatl_keras.layers.multi_head_projections import add_projections, join_heads, split_heads
