@@ -167,7 +167,9 @@ class AttentionPooling(keras.layers.Layer):
         if mask is not None:
             check_mask("mask", mask, inputs.shape[:-1])
         scores_shape = (shape[0], self.num_heads, inputs.shape[1])
-        return attention_spec(self.compute_dtype, shape, scores_shape, return_attention_scores)
+        return attention_spec(
+            self.compute_dtype, shape, scores_shape, return_attention_scores, self.implementation
+        )
 
     def get_config(self):
         names = ("num_heads", "key_dim", "value_dim", "dropout", "implementation", "seed")

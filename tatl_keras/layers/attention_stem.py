@@ -65,7 +65,7 @@ class AttentionStem(keras.layers.Layer):
         inputs: floats (B, H, W, C). H and W may be unknown and of any size.
         mask: optional booleans or integers (B, H, W). When given, it replaces the implicit Keras
             mask of `inputs`; otherwise that one is used, if there is one.
-        return_attention_scores: whether to return A as well. It is then computed as by "dense".
+        return_attention_scores: whether to return A as well, which "chunked" cannot.
 
     Returns:
         Y (B, H, W, F) in the compute dtype; with `return_attention_scores=True` the pair Y, A, A
@@ -176,7 +176,9 @@ class AttentionStem(keras.layers.Layer):
             check_mask("mask", mask, inputs.shape[:-1])
         window = (self.num_heads, self.kernel_size, self.kernel_size)
         scores_shape = (*inputs.shape[:-1], *window)
-        return attention_spec(self.compute_dtype, shape, scores_shape, return_attention_scores)
+        return attention_spec(
+            self.compute_dtype, shape, scores_shape, return_attention_scores, self.implementation
+        )
 
     def get_config(self):
         return {

@@ -79,7 +79,7 @@ class LocalSelfAttention2D(keras.layers.Layer):
             turns out smaller than the window is attended as a whole.
         mask: optional booleans or integers (B, H, W). When given, it replaces the implicit Keras
             mask of `inputs`; otherwise that one is used, if there is one.
-        return_attention_scores: whether to return A as well. It is then computed as by "dense".
+        return_attention_scores: whether to return A as well, which "chunked" cannot.
         training: whether to drop out.
 
     Returns:
@@ -201,7 +201,9 @@ class LocalSelfAttention2D(keras.layers.Layer):
             check_mask("mask", mask, inputs.shape[:-1])
         window = (self.kernel_size, self.kernel_size)
         scores_shape = (*inputs.shape[:-1], self.num_heads, *window)
-        return attention_spec(self.compute_dtype, shape, scores_shape, return_attention_scores)
+        return attention_spec(
+            self.compute_dtype, shape, scores_shape, return_attention_scores, self.implementation
+        )
 
     def compute_mask(self, inputs, previous_mask=None):
         if previous_mask is None or self.strides == 1:

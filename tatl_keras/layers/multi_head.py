@@ -251,7 +251,9 @@ class MultiHeadAttention(keras.layers.Layer):
         shape = self.compute_output_shape(query.shape, value.shape, key.shape)
         length = value.shape[1] if cache is None else cache.shape[2]
         scores_shape = (shape[0], self.num_heads, shape[1], length)
-        outputs = attention_spec(self.compute_dtype, shape, scores_shape, return_attention_scores)
+        outputs = attention_spec(
+            self.compute_dtype, shape, scores_shape, return_attention_scores, self.implementation
+        )
         if cache is None:
             return outputs
         outputs = outputs if return_attention_scores else (outputs,)

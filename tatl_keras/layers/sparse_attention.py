@@ -93,6 +93,7 @@ class SparseSelfAttention(keras.layers.Layer):
         use_causal_mask: whether position t attends only to positions up to and with t.
         return_attention_scores: whether to return A as well, for explanation. Then attention is
             dense and takes the memory of T x T scores; in training it drops other entries.
+            "chunked" cannot.
         training: whether to drop out.
 
     Returns:
@@ -200,10 +201,11 @@ class SparseSelfAttention(keras.layers.Layer):
         pattern = (self.pattern, self.block_size, self.summary_size, use_causal_mask)
         if return_attention_scores:
             execution["attention_mask"] = sparse_attention_mask(ops.shape(inputs)[-2], *pattern)
-            execution.update(seed=seeds[0], implementation="dense", return_attention_scores=True)
-            attended = dot_product_attention(*heads, **execution)
+            execution.update(seed=seeds[0], implementation=self.implementation)
+            attended = dot_product_attention(*heads, **execution, return_attention_scores=True)
             return join_heads(self, attended.outputs), attended.scores
-        execution.update(seeds=seeds, implementation=self.implementation)
+        how = in_tiles_if_possible(self.implementation, return_attention_scores)
+        execution.update(seeds=seeds, implementation=how)
         return join_heads(self, sparse_attention(*heads, *pattern, **execution))
 
     def compute_output_shape(self, inputs_shape):
@@ -225,7 +227,9 @@ class SparseSelfAttention(keras.layers.Layer):
             check_mask("padding_mask", padding_mask, inputs.shape[:-1])
         *leading, length, _ = inputs.shape
         scores_shape = (*leading, self.num_heads, length, length)
-        return attention_spec(self.compute_dtype, shape, scores_shape, return_attention_scores)
+        return attention_spec(
+            self.compute_dtype, shape, scores_shape, return_attention_scores, self.implementation
+        )
 
     def get_config(self):
         names = ("num_heads", "key_dim", "value_dim", "pattern", "block_size", "summary_size")
