@@ -28,7 +28,13 @@ _TASKS = flags.DEFINE_list("tasks", None, "Names of tasks; all, if not given.")
 _OUTPUT = flags.DEFINE_string("output", "attention.csv", "File in benchmarks/results.")
 
 HEADS, DIM = 8, 64
-PEERS = ("keras.ops.dot_product_attention", "keras.layers.MultiHeadAttention", "torch", "dense")
+PEERS = (
+    "keras.ops.dot_product_attention",
+    "keras.layers.MultiHeadAttention",
+    "torch",
+    "dense",
+    "chunked",
+)
 
 # Task: its methods, in the order in which they take turns; the rest of the name is its sizes.
 TASKS = {
