@@ -7,7 +7,12 @@ from keras import tree
 from tests.conformance.case import single
 
 
-def check_two_devices(case, strategy):
+def has_executions(case):
+    """Whether attention is inside."""
+    return any(True for _ in _parts_with_executions(case.built(case.inputs())))
+
+
+def check_two_devices(case, strategy, implementation):
     """Two replicas with a batch each, against the layer without a strategy on either batch.
 
     Outputs are equal, and the gradients of the weights, summed over the replicas, are the sum of
@@ -18,6 +23,8 @@ def check_two_devices(case, strategy):
     expected = [_outputs_and_gradients(case, alone, batch) for batch in batches]
     with strategy.scope():
         layer = case.built(batches[0])
+    for part in _parts_with_executions(layer):
+        part.implementation = implementation
     values = strategy.experimental_distribute_values_from_function(
         lambda context: {
             n: tf.constant(x) for n, x in batches[context.replica_id_in_sync_group].items()
@@ -39,6 +46,10 @@ def check_two_devices(case, strategy):
     by_batch = zip(*(gradients for _, gradients in expected), strict=True)
     for found, (first, second) in zip(summed, by_batch, strict=True):
         _assert_close(found, first + second)
+
+
+def _parts_with_executions(layer):
+    return (part for part in layer._flatten_layers() if hasattr(part, "implementation"))
 
 
 def _outputs_and_gradients(case, layer, batch):

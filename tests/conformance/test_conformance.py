@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.conformance.case import load_case_files
-from tests.conformance.devices import check_two_devices
+from tests.conformance.devices import check_two_devices, has_executions
 from tests.conformance.properties import PROPERTIES
 
 FILES = load_case_files()
@@ -31,7 +31,8 @@ def test_property(case, name, tmp_path):
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_two_devices_under_a_strategy(case, two_devices):
-    check_two_devices(case, two_devices)
+    for implementation in ("auto", "chunked") if has_executions(case) else ("auto",):
+        check_two_devices(case, two_devices, implementation)
 
 
 @pytest.mark.parametrize("name", list(PUBLIC))

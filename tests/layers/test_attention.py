@@ -248,3 +248,35 @@ def test_the_softmax_runs_in_float32_at_least(rng, dtype, softmax):
     assert outputs.dtype == layer.compute_dtype and scores.dtype.name == softmax
     # 211 weights rounded to 8 bits would not sum to 1 so well
     np.testing.assert_allclose(scores.numpy().sum(-1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("layer_class", [Attention, SelfAttention])
+def test_executions_drop_the_same(rng, layer_class):
+    x = rng.normal(size=(2, 11, 5)).astype("float32")
+    call = [x, x] if layer_class is Attention else [x]
+    first, found = {"value_dim": 3} if layer_class is Attention else {"key_dim": 3}, []
+    for implementation in ("dense", "chunked"):
+        layer = layer_class(**first, dropout=0.4, seed=7, implementation=implementation)
+        layer.build(*(y.shape for y in call))
+        kernels = np.random.default_rng(1)
+        for weight in layer.trainable_weights:
+            weight.assign(kernels.normal(size=weight.shape))
+        found.append([layer(*call), layer(*call, training=True), layer(*call, training=True)])
+    for dense, tiled in zip(*found, strict=True):
+        np.testing.assert_allclose(tiled, dense, atol=1e-6)
+    plain, dropped, again = found[0]
+    assert np.abs(plain - dropped).max() > 0.01 and np.abs(dropped - again).max() > 0.01
+
+
+@pytest.mark.parametrize("layer_class", [Attention, SelfAttention])
+def test_chunked_says_why_there_are_no_scores(rng, layer_class):
+    x = rng.normal(size=(2, 11, 5)).astype("float32")
+    inputs = [x, x] if layer_class is Attention else [x]
+    layer = layer_class(3, implementation="chunked")
+    for call in (inputs, [keras.Input((11, 5)) for _ in inputs]):
+        with pytest.raises(ValueError, match='implementation="chunked", return_attention_scores=T'):
+            layer(*call, return_attention_scores=True)
+    with pytest.raises(ValueError, match="Received: implementation='fast'"):
+        layer_class(3, implementation="fast")
+    with pytest.raises(ValueError, match=r"Received: dropout=1\.0"):
+        layer_class(3, dropout=1.0)
