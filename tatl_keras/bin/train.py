@@ -129,8 +129,9 @@ def smoke(workdir, name):
 
     keras.utils.set_random_seed(_SEED.value)
     spec = tatl_keras.zoo.spec(name)
+    image = "test_sasa" if (spec.image or "").startswith("sasa_") else "test_image"
     tiny = {
-        "image": "test_image" if spec.image and not spec.image.startswith("test_") else None,
+        "image": image if spec.image and not spec.image.startswith("test_") else None,
         "text": "test_text" if spec.text and _is_pretrained(spec.text) else None,
     }
     tiny = {modality: encoder for modality, encoder in tiny.items() if encoder}

@@ -258,6 +258,11 @@ def test_smoke_needs_nothing_and_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_smoke_keeps_the_kind_of_a_network_that_learns():
+    outcome = succeed("train", "--smoke", "--model=sasa_resnet26")
+    assert "smoke: sasa_resnet26 with sasa_resnet26 by test_sasa (tiny, random)" in outcome.out
+
+
 def test_smoke_builds_every_kind_of_model_in_the_zoo(monkeypatch, tmp_path):
     kinds = {}
     for name in zoo.list_models():
