@@ -20,7 +20,9 @@ def causal_limits(length, start=0):
     >>> causal_limits(3).numpy().tolist()
     [1, 2, 3]
     """
-    return ops.arange(start + 1, start + 1 + length, dtype="int32")
+    if isinstance(start, int):  # then the limits are known where the length is
+        return ops.arange(start + 1, start + 1 + length, dtype="int32")
+    return start + 1 + ops.arange(length, dtype="int32")
 
 
 def allowed_places(scores, value_mask, attention_mask, limits):
