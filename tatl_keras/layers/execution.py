@@ -214,7 +214,6 @@ class _Tiles:
 
     def _attend_tile(self, tile, query, key, value, before):
         """Y and L over the columns of `before` and of this tile."""
-
         scores = self._scores(tile, query, key)
         weights = tf.nn.softmax(scores)
         kept = tf.cast(self._drop(tile, weights), value.dtype)
@@ -266,7 +265,6 @@ class _Tiles:
 
     def _gradient_of_tile(self, tile, key, value, query, sums, by_outputs, by_sums, sofar):
         """Gradients of keys and values, added to `sofar`, and of the queries of the tile."""
-
         scores = self._scores(tile, query, key)
         weights = tf.nn.softmax(scores) if self.tiling.whole_rows else tf.exp(scores - sums)
         kept = tf.cast(self._drop(tile, weights), value.dtype)

@@ -10,8 +10,6 @@ TILE_ENTRIES = 2**20
 FEWEST_ROWS = 256
 # How many tiles that do not wait for each other are computed at a time.
 TILES_AT_A_TIME = 2
-# The fewest rows of a piece, which bounds it to 64 S entries where the keys are not tiled.
-FEWEST_ROWS = 64
 
 
 class Tiling:
