@@ -10,7 +10,17 @@ import importlib
 
 __version__ = "0.1.0"
 
-_SUBPACKAGES = ("data", "encoders", "fusion", "layers", "models", "serving", "training", "zoo")
+_SUBPACKAGES = (
+    "data",
+    "encoders",
+    "features",
+    "fusion",
+    "layers",
+    "models",
+    "serving",
+    "training",
+    "zoo",
+)
 
 __all__ = [*_SUBPACKAGES, "__version__"]
 

@@ -135,19 +135,22 @@ class Preprocessor(keras_hub.models.Preprocessor):
             outputs |= self.text_tensors(x.get("text", tf.fill(shape, "")))
         return outputs
 
-    def image_tensors(self, image):
-        """`images` and `has_image` for one picture or a batch of them."""
+    def image_tensors(self, image, augmentation=None):
+        """`images` and `has_image` for one picture or a batch; augmented before the converter."""
         if image.dtype != tf.string:
-            return self._pixel_tensors(image)
+            return self._pixel_tensors(image, augmentation)
         if image.shape.rank == 0:
             present = tf.strings.length(image) > 0
-            pixels = tf.cond(present, lambda: self._convert(decode_image(image)), self._no_image)
+            convert = lambda: self._convert(decode_image(image), augmentation)  # noqa: E731
+            pixels = tf.cond(present, convert, self._no_image)
             return {"images": pixels, "has_image": tf.cast(present, tf.int32)}
         signature = {
             "images": tf.TensorSpec((*self.image_converter.image_size, 3), tf.float32),
             "has_image": tf.TensorSpec((), tf.int32),
         }
-        return tf.map_fn(self.image_tensors, image, fn_output_signature=signature)
+        return tf.map_fn(
+            lambda one: self.image_tensors(one, augmentation), image, fn_output_signature=signature
+        )
 
     def text_tensors(self, text):
         """`token_ids`, `padding_mask` and `has_text` for one text or a batch of them."""
@@ -212,24 +215,28 @@ class Preprocessor(keras_hub.models.Preprocessor):
             decoded |= self.text_tensors(x.get("text", tf.fill(rows, "")))
         return decoded
 
-    def _convert(self, pixels):
-        image = self.image_converter(tf.cast(pixels, tf.float32))
+    def _convert(self, pixels, augmentation=None):
+        pixels = tf.cast(pixels, tf.float32)
+        if augmentation is not None:
+            pixels = augmentation(pixels, training=True)
+        image = self.image_converter(pixels)
         return tf.ensure_shape(tf.cast(image, tf.float32), (*self.image_converter.image_size, 3))
 
     def _no_image(self):
         return tf.zeros((*self.image_converter.image_size, 3), tf.float32)
 
-    def _pixel_tensors(self, pixels):
+    def _pixel_tensors(self, pixels, augmentation):
         if pixels.shape.rank == 4:
             images = tf.map_fn(
-                lambda one: self._convert(flatten_alpha(one)),
+                lambda one: self._convert(flatten_alpha(one), augmentation),
                 pixels,
                 fn_output_signature=tf.TensorSpec(
                     (*self.image_converter.image_size, 3), tf.float32
                 ),
             )
             return {"images": images, "has_image": tf.ones(tf.shape(pixels)[:1], tf.int32)}
-        return {"images": self._convert(flatten_alpha(pixels)), "has_image": tf.ones((), tf.int32)}
+        image = self._convert(flatten_alpha(pixels), augmentation)
+        return {"images": image, "has_image": tf.ones((), tf.int32)}
 
     def _clean_text(self, text):
         text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")

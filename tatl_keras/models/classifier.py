@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from tatl_keras import fusion as fusions
 from tatl_keras.models.export import export
-from tatl_keras.models.features import check_feature_cache, encode, extract, frozen_features
-from tatl_keras.models.pipeline import DEFAULT_BATCH_SIZE, batches_of, prepare
+from tatl_keras.models.features import encode, encoded
+from tatl_keras.models.pipeline import DEFAULT_BATCH_SIZE, prepare
 from tatl_keras.models.preset import save_to_preset
 from tatl_keras.models.recipe import default_optimizer
 
@@ -146,7 +146,6 @@ class TextAssistedClassifier(keras.Model):
         if metrics == "auto":
             metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
         self._weights_in_training = None
-        self.frozen_features_function = tf.function(self.frozen_features, reduce_retracing=True)
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
 
     def compile_from_config(self, config):
@@ -169,10 +168,6 @@ class TextAssistedClassifier(keras.Model):
         """
         return encode(self.encoders, self.fusion.uses, inputs, training)
 
-    def frozen_features(self, inputs):
-        """What `feature_cache` stores: features of frozen encoders, inputs of the others."""
-        return frozen_features(self.encoders, self.fusion.uses, inputs)
-
     def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None,
             validation_data=None, shuffle=True, class_weight=None, sample_weight=None,
             feature_cache=None, **kwargs):  # fmt: skip
@@ -189,8 +184,9 @@ class TextAssistedClassifier(keras.Model):
             validation_data: `(x, y)`, `(x, y, sample_weight)` or a dataset, raw as `x`.
             shuffle: bool, a new order of all examples each epoch. A dataset that comes batched
                 keeps its order unless `feature_cache` is used.
-            feature_cache: `"memory"` runs the frozen encoders once and trains on their outputs,
-                with the same result and in a fraction of the time; `None` runs them each epoch.
+            feature_cache: a folder, `"memory"`, or a `training.FeatureCache`: each example goes
+                through the frozen encoders once, ever, and training runs on their outputs, with
+                the same result in a fraction of the time. `None` runs them in each epoch.
             **kwargs: further arguments of `keras.Model.fit`.
 
         Returns:
@@ -206,37 +202,40 @@ class TextAssistedClassifier(keras.Model):
                 "`validation_split` must be left at 0: it would cut off the last rows, whatever "
                 "their classes. Pass `validation_data`; data.load splits by class."
             )
-        check_feature_cache(feature_cache, self.encoders)
         self._check_compiled_weights()
-        cached = feature_cache is not None
-        options = {"batch_size": batch_size, "shuffle": shuffle and not cached, "learn": True}
-        prepared = prepare(self, x, y, sample_weight, **options)
+        seed = int(np.random.randint(2**31))  # one order of examples, with or without a cache
+        rest = {"batch_size": batch_size, "feature_cache": feature_cache, "verbose": verbose}
+        order = {"shuffle": shuffle, "seed": seed, "learn": True}
+        prepared = self._prepare(x, y, sample_weight, **rest, **order)
         if validation_data is not None:
-            validation_data = self._prepare_validation(validation_data, batch_size, cached, verbose)
-        if cached:
-            x, y, sample_weight = extract(self, batches_of(prepared), verbose)
-            prepared = {"x": x, "y": y, "sample_weight": sample_weight, "shuffle": shuffle}
-            prepared |= {"batch_size": batch_size or DEFAULT_BATCH_SIZE}
+            single = isinstance(validation_data, tf.data.Dataset)
+            given = (validation_data,) if single else validation_data
+            checked = self._prepare(*given, **rest)
+            parts = (checked["x"], checked["y"], checked["sample_weight"])
+            validation_data = parts if checked["y"] is not None else checked["x"]
         return super().fit(
             **prepared, epochs=epochs, verbose=verbose, callbacks=callbacks,
             validation_data=validation_data, class_weight=class_weight, **kwargs,
         )  # fmt: skip
 
     def evaluate(
-        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs
-    ):
+        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None,
+        feature_cache=None, **kwargs,
+    ):  # fmt: skip
         """Loss and metrics on raw examples; arguments as `fit`'s and `keras.Model.evaluate`'s."""
-        prepared = prepare(self, x, y, sample_weight, batch_size=batch_size)
+        options = {"batch_size": batch_size, "feature_cache": feature_cache, "verbose": verbose}
+        prepared = self._prepare(x, y, sample_weight, **options)
         del prepared["shuffle"]
         return super().evaluate(**prepared, verbose=verbose, **kwargs)
 
-    def predict(self, x, batch_size=None, verbose="auto", **kwargs):
+    def predict(self, x, batch_size=None, verbose="auto", feature_cache=None, **kwargs):
         """Logits of raw examples, with or without labels, in their order.
 
         Returns:
             A float32 array (number of examples, num_classes).
         """
-        prepared = prepare(self, x, batch_size=batch_size)
+        options = {"batch_size": batch_size, "feature_cache": feature_cache, "verbose": verbose}
+        prepared = self._prepare(x, **options)
         return super().predict(prepared["x"], prepared["batch_size"], verbose=verbose, **kwargs)
 
     def export(self, filepath, overwrite=False):
@@ -269,15 +268,22 @@ class TextAssistedClassifier(keras.Model):
         built = {part: keras.saving.deserialize_keras_object(config[part]) for part in parts}
         return cls(**(config | built))
 
-    def _prepare_validation(self, validation_data, batch_size, cached, verbose):
-        if isinstance(validation_data, tf.data.Dataset):
-            validation_data = (validation_data,)
-        prepared = prepare(self, *validation_data, batch_size=batch_size)
-        if cached:
-            return extract(self, batches_of(prepared), verbose)
-        if isinstance(prepared["x"], tf.data.Dataset):
-            return prepared["x"]
-        return prepared["x"], prepared["y"], prepared["sample_weight"]
+    def _prepare(self, *examples, batch_size, feature_cache, verbose, shuffle=False, seed=None,
+                 learn=False):  # fmt: skip
+        """What `keras.Model` takes: tensors, or features where a cache is given."""
+        if feature_cache is None:
+            order = {"shuffle": shuffle, "seed": seed, "learn": learn}
+            return prepare(self, *examples, batch_size=batch_size, **order)
+        options = {"feature_cache": feature_cache, "batch_size": batch_size, "verbose": verbose}
+        features = encoded(self, *examples, **options, learn=learn, augmented=learn)
+        batches = features.dataset(batch_size or DEFAULT_BATCH_SIZE, shuffle, seed)
+        return {
+            "x": batches,
+            "y": None,
+            "sample_weight": None,
+            "batch_size": None,
+            "shuffle": False,
+        }
 
     def _check_encoders(self):
         reads = [m for m in ("image", "text") if any(m in name for name in self.fusion.uses)]

@@ -1,25 +1,56 @@
 """From tensors to features, and the features of frozen encoders computed once."""
 
 import keras
-import numpy as np
 
-_RAW = {"image": ("images", "has_image"), "text": ("token_ids", "padding_mask", "has_text")}
+from tatl_keras.features import FeatureCache, encode_dataset
+from tatl_keras.features.rows import TENSORS
+from tatl_keras.models.pipeline import (
+    DEFAULT_BATCH_SIZE,
+    is_tensors,
+    raw_examples,
+    tensor_batches,
+)
+
 _PARTS = ("tokens", "pooled", "mask")
-_FEATURE_CACHES = (None, "memory")
 
 
-def check_feature_cache(feature_cache, encoders):
-    """Raises a ValueError unless `feature_cache` is one that `fit` can use with these encoders."""
-    if feature_cache not in _FEATURE_CACHES:
-        raise ValueError(
-            f"`feature_cache` must be one of {_FEATURE_CACHES}. "
-            f"Received: feature_cache={feature_cache!r}"
-        )
-    if feature_cache is not None and not any(encoder.frozen for encoder in encoders.values()):
+def encoded(
+    model, x, y=None, sample_weight=None, *, feature_cache="memory", batch_size=None, learn=False,
+    augmented=False, verbose=1,
+):  # fmt: skip
+    """What the frozen encoders of a model make of examples, computed where it is missing.
+
+    `model(features)` is what `model(tensors)` is, up to the rounding of the cache's dtype.
+
+    Args:
+        model: a `TextAssistedClassifier` with at least one frozen encoder.
+        x, y, sample_weight, batch_size: as `fit` takes them.
+        feature_cache: "memory", a folder or a `FeatureCache`.
+        learn: bool, see `pipeline.prepare`.
+        augmented: bool, take the cache's augmented views.
+        verbose: 0 for silence.
+
+    Returns:
+        A `features.EncodedDataset`.
+
+    Raises:
+        ValueError: `feature_cache` is none of these, or no encoder is frozen; errors of
+            `features.encode_dataset`.
+    """
+    cache = FeatureCache.get(feature_cache)
+    if not any(encoder.frozen for encoder in model.encoders.values()):
         raise ValueError(
             "`feature_cache` must be None when no encoder is frozen: there is nothing to keep. "
             f"Received: feature_cache={feature_cache!r}"
         )
+    if is_tensors(x):
+        examples = tensor_batches(x, y, sample_weight)
+    else:
+        examples = raw_examples(model, x, y, sample_weight, learn)
+    return encode_dataset(
+        examples, model.encoders, cache, preprocessor=model.preprocessor, uses=model.fusion.uses,
+        batch_size=batch_size or DEFAULT_BATCH_SIZE, augmented=augmented, verbose=int(verbose != 0),
+    )  # fmt: skip
 
 
 def encode(encoders, uses, inputs, training=None):
@@ -54,17 +85,9 @@ def encode(encoders, uses, inputs, training=None):
     return {name: value for name, value in features.items() if name in uses}
 
 
-def frozen_features(encoders, uses, inputs):
-    """Features of the frozen encoders, and the tensors of the others as they are."""
-    frozen = {modality: encoder for modality, encoder in encoders.items() if encoder.frozen}
-    learning = [name for modality in encoders.keys() - frozen.keys() for name in _RAW[modality]]
-    kept = {name: inputs[name] for name in learning if name in inputs}
-    return kept | encode(frozen, uses, inputs, training=False)
-
-
 def _raw_inputs(inputs, modality):
     """The tensors of one modality, with `has_…` filled in where it was left out."""
-    required = _RAW[modality][:-1]
+    required = TENSORS[modality][:-1]
     if any(name not in inputs for name in required):
         raise ValueError(
             f"`inputs` must hold {required} or features of the {modality}. "
@@ -80,48 +103,7 @@ def _raw_inputs(inputs, modality):
 
 
 def extract(model, dataset, verbose=1):
-    """Runs the frozen encoders over a dataset and keeps what the fusion reads.
-
-    The arrays are what `model` would compute in every epoch: `model(features)` equals
-    `model(tensors)`. Inputs of encoders that are still trained are kept as they are.
-
-    Args:
-        model: a compiled `TextAssistedClassifier` with at least one frozen encoder.
-        dataset: batched dataset of `x`, `(x, y)` or `(x, y, sample_weight)` with tensors as the
-            model's preprocessor makes them.
-        verbose: 0 for silence, 1 or "auto" for a progress bar, 2 for one line.
-
-    Returns:
-        A tuple `(x, y, sample_weight)`: `x` is a dict of arrays with one row an example, in the
-        dataset's order; `y` and `sample_weight` are arrays or `None`. Text is as long as the
-        longest text of the dataset, which saves memory and time and changes no result.
-
-    Raises:
-        ValueError: the dataset is empty.
-    """
-    steps = int(dataset.cardinality())
-    verbose = 1 if verbose == "auto" else int(verbose)
-    progress = keras.utils.Progbar(
-        steps if steps >= 0 else None, verbose=verbose, unit_name="batch of features"
-    )
-    batches = []
-    for batch in dataset:
-        x, *rest = batch if isinstance(batch, tuple) else (batch,)
-        arrays = {name: value.numpy() for name, value in model.frozen_features_function(x).items()}
-        batches.append((arrays, *(value.numpy() for value in rest)))
-        progress.add(1)
-    if not batches:
-        raise ValueError("`dataset` must hold at least one example. Received: an empty dataset")
-    columns = list(zip(*batches, strict=True))
-    x = {name: np.concatenate([batch[name] for batch in columns[0]]) for name in columns[0][0]}
-    rest = [np.concatenate(column) for column in columns[1:]]
-    y, sample_weight = (rest + [None, None])[:2]
-    return _without_padding(x), y, sample_weight
-
-
-def _without_padding(x):
-    """Cuts off the text positions that are masked in every row; they have no effect."""
-    masks = [x[name] for name in ("text_mask", "padding_mask") if name in x]
-    longest = max((int(np.max(np.nonzero(m)[1], initial=0)) + 1 for m in masks), default=None)
-    by_position = ("text_tokens", "text_mask", "token_ids", "padding_mask")
-    return {name: v[:, :longest] if name in by_position else v for name, v in x.items()}
+    return encode_dataset(
+        dataset, model.encoders, FeatureCache(), preprocessor=model.preprocessor,
+        uses=model.fusion.uses, verbose=int(verbose != 0),
+    ).arrays()  # fmt: skip

@@ -11,7 +11,9 @@ from tatl_keras.models.examples import as_dataset, inputs_spec
 DEFAULT_BATCH_SIZE = 32
 
 
-def prepare(model, x, y=None, sample_weight=None, *, batch_size=None, shuffle=False, learn=False):
+def prepare(
+    model, x, y=None, sample_weight=None, *, batch_size=None, shuffle=False, seed=None, learn=False
+):
     """Preprocesses raw examples; hands tensors and features through.
 
     Args:
@@ -19,6 +21,7 @@ def prepare(model, x, y=None, sample_weight=None, *, batch_size=None, shuffle=Fa
         x, y, sample_weight: as `fit` takes them.
         batch_size: int or `None`, for examples that do not come in batches.
         shuffle: bool, a new order each epoch.
+        seed: int or `None`, of the order of raw examples.
         learn: bool, take the class names and the tokenizer's vocabulary from these examples where
             the model has none yet.
 
@@ -28,10 +31,18 @@ def prepare(model, x, y=None, sample_weight=None, *, batch_size=None, shuffle=Fa
     Raises:
         ValueError: `x` is neither raw examples nor tensors; labels and classes do not fit.
     """
-    if _is_tensors(x):
+    if is_tensors(x):
         size = None if isinstance(x, tf.data.Dataset) else batch_size
         given = {"x": x, "y": y, "sample_weight": sample_weight}
         return given | {"batch_size": size, "shuffle": shuffle}
+    examples = raw_examples(model, x, y, sample_weight, learn)
+    size = batch_size or DEFAULT_BATCH_SIZE
+    batches = model.preprocessor.dataset(examples, size, shuffle, seed)
+    return {"x": batches, "y": None, "sample_weight": None, "batch_size": None, "shuffle": False}
+
+
+def raw_examples(model, x, y=None, sample_weight=None, learn=False):
+    """A checked `tf.data.Dataset` of raw examples; arguments and errors as of `prepare`."""
     if model.preprocessor is None:
         raise ValueError(
             '`x` must hold tensors ("images", "token_ids", …) for a model with preprocessor=None. '
@@ -43,21 +54,18 @@ def prepare(model, x, y=None, sample_weight=None, *, batch_size=None, shuffle=Fa
     _check_labels(model, x, y)
     if learn and model.preprocessor.needs_vocabulary:
         _learn_vocabulary(model, examples)
-    batches = model.preprocessor.dataset(examples, batch_size or DEFAULT_BATCH_SIZE, shuffle)
-    return {"x": batches, "y": None, "sample_weight": None, "batch_size": None, "shuffle": False}
+    return examples
 
 
-def batches_of(prepared):
-    """The `tf.data.Dataset` of batches behind what `prepare` gave."""
-    x, y, sample_weight = prepared["x"], prepared["y"], prepared["sample_weight"]
+def tensor_batches(x, y=None, sample_weight=None):
+    """A `tf.data.Dataset` of batches of tensors or features, as `fit` takes them."""
     if isinstance(x, tf.data.Dataset):
         return x
     packed = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
-    dataset = tf.data.Dataset.from_tensor_slices(packed)
-    return dataset.batch(prepared["batch_size"] or DEFAULT_BATCH_SIZE)
+    return tf.data.Dataset.from_tensor_slices(packed).batch(DEFAULT_BATCH_SIZE)
 
 
-def _is_tensors(x):
+def is_tensors(x):
     """Whether `x` holds tensors or features, not raw `image` and `text`."""
     columns = inputs_spec(x) if isinstance(x, tf.data.Dataset) else x
     return isinstance(columns, dict) and bool(columns) and not {"image", "text"} & columns.keys()
@@ -102,3 +110,7 @@ def _learn_vocabulary(model, examples):
     model.preprocessor.adapt(texts, model.text_encoder.vocabulary_size)
     size = model.preprocessor.tokenizer.vocabulary_size()
     logging.info("Learned a vocabulary of %d WordPieces from the training text.", size)
+
+
+def batches_of(prepared):
+    return tensor_batches(prepared["x"], prepared["y"], prepared["sample_weight"])

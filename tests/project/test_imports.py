@@ -1,4 +1,4 @@
-"""Imports point down: layers, then encoders, fusion, data, then models, zoo, training, bin."""
+"""Imports point down: layers, then encoders, fusion, data, features, models, zoo, training, bin."""
 
 import ast
 
@@ -9,6 +9,7 @@ from tests.project import source
 LEVELS = (
     ("layers",),
     ("encoders", "fusion", "data"),
+    ("features",),
     ("models",),
     ("zoo",),
     ("training", "serving"),

@@ -1,0 +1,114 @@
+"""Raw values to features: prepared in parallel with the encoder, which sees batches of one size."""
+
+import weakref
+
+import numpy as np
+import tensorflow as tf
+
+try:
+    from tatl_keras.encoders import inference_function
+except ImportError:
+
+    def inference_function(encoder, *, dtype="float32", jit_compile=False):
+        return tf.function(lambda inputs: encoder(inputs, training=False), reduce_retracing=True)
+
+
+_SHORTEST = 16  # tokens; texts are encoded at the smallest power of two that holds them
+_FUNCTIONS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def encoded_batches(values, modality, encoder, preprocessor, cache, batch_size, augmented=False):
+    """Yields the features of values, a batch at a time.
+
+    Every batch has `batch_size` rows when the encoder sees it (the last is filled up with zeros),
+    so that features do not depend on how many examples there are.
+
+    Args:
+        values: list of what `rows.value_of` gives.
+        modality: "image" or "text".
+        encoder: the encoder.
+        preprocessor: a `tatl_keras.data.Preprocessor`, or `None` for tensors.
+        cache: a `FeatureCache`, for how to compute.
+        batch_size: int.
+        augmented: bool, apply `cache.augmentation` to the pictures.
+
+    Yields:
+        `(places, outputs)`: places (R,) of the rows in `values`, and a dict of arrays "has" (R,),
+        "pooled" (R, D), "tokens" (R, T, D) and "mask" (R, T).
+
+    Raises:
+        tf.errors.InvalidArgumentError: a picture cannot be decoded.
+    """
+    encode = compiled(encoder, cache)
+    if preprocessor is None:
+        batches = _tensor_batches(values, modality, batch_size)
+    elif modality == "image":
+        augmentation = cache.augmentation if augmented else None
+        batches = _image_batches(values, preprocessor, augmentation, batch_size)
+    else:
+        batches = _text_batches(values, preprocessor, batch_size)
+    for places, inputs, has in batches:
+        filled = {name: _fill(array, batch_size) for name, array in inputs.items()}
+        outputs = encode(filled["images"] if modality == "image" else filled)
+        outputs = {name: value.numpy()[: len(places)] for name, value in outputs.items()}
+        yield places, outputs | {"has": np.asarray(has, np.uint8)}
+
+
+def compiled(encoder, cache):
+    """The encoder's `inference_function`, traced once while its weights stay the same."""
+    digest, functions = _FUNCTIONS.get(encoder, (None, {}))
+    if digest != encoder.digest():
+        digest, functions = encoder.digest(), {}
+        _FUNCTIONS[encoder] = digest, functions
+    options = {"dtype": cache.compute_dtype, "jit_compile": cache.jit_compile}
+    key = tuple(options.values())
+    if key not in functions:
+        functions[key] = inference_function(encoder, **options)
+    return functions[key]
+
+
+def _image_batches(values, preprocessor, augmentation, batch_size):
+    encoded = isinstance(values[0], bytes)
+    spec = tf.TensorSpec((), tf.string) if encoded else tf.TensorSpec([None] * 3, values[0].dtype)
+    dataset = tf.data.Dataset.from_generator(lambda: iter(values), output_signature=spec)
+    dataset = dataset.map(
+        lambda value: preprocessor.image_tensors(value, augmentation), tf.data.AUTOTUNE
+    )
+    start = 0
+    for batch in dataset.batch(batch_size).prefetch(2).as_numpy_iterator():
+        has = batch["has_image"]
+        yield np.arange(start, start + len(has)), {"images": batch["images"]}, has
+        start += len(has)
+
+
+def _text_batches(values, preprocessor, batch_size):
+    """Texts of about one length together, so that little is computed for padding."""
+    tensors = {
+        name: value.numpy()
+        for name, value in preprocessor.text_tensors(tf.constant(values)).items()
+    }
+    has, longest = tensors.pop("has_text"), preprocessor.sequence_length
+    lengths = _lengths(tensors["padding_mask"])
+    bucket = np.maximum(_SHORTEST, 2 ** np.ceil(np.log2(np.maximum(lengths, 1))).astype(int))
+    for size in np.unique(bucket):
+        places = np.flatnonzero(bucket == size)
+        for some in np.split(places, range(batch_size, len(places), batch_size)):
+            cut = {name: array[some, : min(size, longest)] for name, array in tensors.items()}
+            yield some, cut, has[some]
+
+
+def _tensor_batches(values, modality, batch_size):
+    for start in range(0, len(values), batch_size):
+        some = values[start : start + batch_size]
+        inputs = {name: np.stack([value[name] for value in some]) for name in some[0]}
+        yield np.arange(start, start + len(some)), inputs, np.ones(len(some))
+
+
+def _fill(array, rows):
+    padding = [(0, rows - len(array))] + [(0, 0)] * (array.ndim - 1)
+    return np.pad(array, padding)
+
+
+def _lengths(mask):
+    """Number of places up to the last that is masked in."""
+    return np.where(mask.any(-1), mask.shape[1] - mask[:, ::-1].astype(bool).argmax(-1), 0)

@@ -1,0 +1,111 @@
+"""Running frozen encoders over a data set, as far as their features are not there yet."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tqdm
+
+from tatl_keras.features.encoded import EncodedDataset, Modality
+from tatl_keras.features.filling import Filler
+from tatl_keras.features.rows import TENSORS, is_raw, rows_of, value_of
+
+
+def encode_dataset(
+    dataset, encoders, cache, *, preprocessor, uses, batch_size=32, augmented=False, verbose=1
+):
+    """Runs the frozen encoders over the examples whose features are not in the cache.
+
+    Examples are read once, in their order. Equal pictures and equal texts are encoded once.
+
+    Args:
+        dataset: finite `tf.data.Dataset` of raw examples, single or batched, or of batches of
+            tensors or features; with or without labels and weights.
+        encoders: dict from "image", "text" or both to the encoder. What an encoder that is not
+            frozen takes is kept in memory as it is.
+        cache: a `FeatureCache`.
+        preprocessor: a `tatl_keras.data.Preprocessor`; `None` when `dataset` has tensors.
+        uses: names of the features that are wanted, as `Fusion.uses`.
+        batch_size: int, examples the encoders see at once.
+        augmented: bool, encode the views of `cache.augmentation` instead of the plain pictures.
+        verbose: 0 for silence; else a progress bar with rate and time left.
+
+    Returns:
+        An `EncodedDataset`.
+
+    Raises:
+        ValueError: the data set is empty or infinite, or a picture cannot be read.
+        OSError: features are missing and the cache cannot be written.
+    """
+    total = int(dataset.cardinality())
+    if total == tf.data.INFINITE_CARDINALITY:
+        raise ValueError(
+            "`dataset` must be finite to be encoded. Received: an infinite dataset. "
+            "Leave out `repeat()`."
+        )
+    spec = keras.utils.unpack_x_y_sample_weight(dataset.element_spec)[0]
+    raw = is_raw(spec)
+    _check_augmented(cache, raw, encoders, augmented)
+    fillers = [
+        Filler(
+            modality, encoder, cache, preprocessor if raw else None,
+            [part for part in ("pooled", "tokens") if f"{modality}_{part}" in uses],
+            batch_size, augmented,
+        )
+        for modality, encoder in encoders.items()
+        if encoder.frozen and (raw or TENSORS[modality][0] in spec)
+    ]  # fmt: skip
+    consumed = [name for filler in fillers for name in TENSORS[filler.modality]]
+    learning = [m for m in encoders if m not in [filler.modality for filler in fillers]]
+    kept, labels, weights = [], [], []
+    with tqdm.tqdm(
+        desc="Encoding", total=max(total, 0) if raw else None, unit=" examples", delay=1,
+        disable=not verbose,
+    ) as bar:  # fmt: skip
+        for x, y, weight in rows_of(dataset):
+            for filler in fillers:
+                filler.take(value_of(x, filler.modality, raw))
+            if raw:
+                kept.append(_tensors(x, learning, preprocessor))
+            else:
+                kept.append({name: v for name, v in x.items() if name not in consumed})
+            labels.append(y)
+            weights.append(weight)
+            bar.update()
+        for filler in fillers:
+            filler.finish()
+        bar.set_postfix({f.modality + "s encoded": f.encoded for f in fillers})
+    if not labels:
+        raise ValueError("`dataset` must hold at least one example. Received: an empty dataset")
+    return EncodedDataset(
+        [Modality(f.modality, f.spaces, f.keys, f.encoder.output_dim, uses) for f in fillers],
+        _without_padding({name: np.stack([row[name] for row in kept]) for name in kept[0]}),
+        *(None if values[0] is None else np.asarray(values) for values in (labels, weights)),
+        cache.memory_bytes,
+    )
+
+
+def _tensors(x, modalities, preprocessor):
+    """One example's inputs of encoders that learn."""
+    tensors = {}
+    for modality in modalities:
+        given = tf.convert_to_tensor(x.get(modality, b""))
+        make = preprocessor.image_tensors if modality == "image" else preprocessor.text_tensors
+        tensors |= {name: value.numpy() for name, value in make(given).items()}
+    return tensors
+
+
+def _check_augmented(cache, raw, encoders, augmented):
+    if augmented and cache.views and not (raw and "image" in encoders and encoders["image"].frozen):
+        raise ValueError(
+            "`feature_cache` can have views of raw pictures for a frozen image encoder only. "
+            f"Received: views={cache.views}"
+        )
+
+
+def _without_padding(kept):
+    """Cuts off the places of texts that are masked in every row; they have no effect."""
+    if "padding_mask" not in kept:
+        return kept
+    longest = max(int(np.max(np.nonzero(kept["padding_mask"])[1], initial=0)) + 1, 1)
+    texts = {name: kept[name][:, :longest] for name in ("token_ids", "padding_mask")}
+    return kept | texts

@@ -1,0 +1,144 @@
+"""Which features are missing, computed and kept a file at a time."""
+
+import numpy as np
+import tensorflow as tf
+
+from tatl_keras.data.pictures import look_at
+from tatl_keras.features.batches import encoded_batches
+from tatl_keras.features.keys import row_key
+from tatl_keras.features.rows import size_of
+from tatl_keras.features.shards import numpy_dtype
+
+SHARD_ROWS = 1024
+SHARD_BYTES = 64 << 20
+
+
+class Filler:
+    """Collects what is missing of one modality and encodes it.
+
+    Args:
+        modality: "image" or "text".
+        encoder: a frozen encoder.
+        cache: a `FeatureCache`.
+        preprocessor: a `tatl_keras.data.Preprocessor`, or `None` for tensors.
+        parts: what is wanted, "pooled", "tokens" or both.
+        batch_size: int.
+        augmented: bool, encode the views of `cache.augmentation`.
+    """
+
+    def __init__(self, modality, encoder, cache, preprocessor, parts, batch_size, augmented=False):
+        self.modality, self.encoder, self.cache = modality, encoder, cache
+        self.preprocessor, self.batch_size = preprocessor, batch_size
+        self.augmented = augmented and bool(cache.views) and modality == "image"
+        self.parts = tuple(dict.fromkeys(["pooled", *parts]))
+        self.spaces = cache.spaces(modality, encoder, preprocessor, self.parts, self.augmented)
+        self.keys, self.encoded = [], 0
+        self._pending, self._bytes = {}, 0
+
+    def take(self, value):
+        """Notes an example; encodes when enough have come together."""
+        key = None if value is None else row_key(value)
+        self.keys.append(key)
+        if key is None or key in self._pending:
+            return
+        if all(space.find(key) for space in self.spaces):
+            return
+        self._pending[key] = (value, len(self.keys) - 1)
+        self._bytes += size_of(value)
+        if len(self._pending) >= SHARD_ROWS or self._bytes >= SHARD_BYTES:
+            self.finish()
+
+    def finish(self):
+        """Encodes and keeps what is still missing."""
+        for space in self.spaces:
+            if all(space.find(key) for key in self._pending):
+                continue
+            with space.alone():
+                space.refresh()
+                missing = {k: v for k, v in self._pending.items() if not space.find(k)}
+                if missing:
+                    self._fill(space, list(missing), list(missing.values()))
+        self._pending, self._bytes = {}, 0
+
+    def _fill(self, space, keys, values):
+        columns = Columns(self.parts, self.cache.dtype)
+        try:
+            for places, outputs in encoded_batches(
+                [value for value, _ in values], self.modality, self.encoder, self.preprocessor,
+                self.cache, self.batch_size, self.augmented,
+            ):  # fmt: skip
+                columns.append([keys[place] for place in places], outputs)
+                if columns.nbytes >= SHARD_BYTES:
+                    self._write(space, columns)
+                    columns = Columns(self.parts, self.cache.dtype)
+        except tf.errors.InvalidArgumentError as error:
+            raise self._unreadable(values, error) from error
+        self._write(space, columns)
+
+    def _write(self, space, columns):
+        if columns.keys:
+            space.write(columns.keys, columns.arrays())
+            self.encoded += len(columns.keys)
+
+    def _unreadable(self, values, error):
+        """The error with the place of the picture in it, where it is about one."""
+        for value, number in values:
+            if self.modality == "image" and isinstance(value, bytes):
+                reason, _ = look_at(value, "decode")
+                if reason:
+                    return ValueError(
+                        f'`x["image"]` must hold readable pictures. Received: example {number}: '
+                        f"{reason}. data.load(on_bad='skip') leaves such rows out."
+                    )
+        return error
+
+
+class Columns:
+    """Rows of features on their way into one file.
+
+    Args:
+        parts: "pooled", or "pooled" and "tokens".
+        dtype: as which they are stored.
+    """
+
+    def __init__(self, parts, dtype):
+        self.keys, self.nbytes = [], 0
+        self._parts, self._dtype = parts, numpy_dtype(dtype)
+        self._batches = []
+
+    def append(self, keys, outputs):
+        """Adds what `encoded_batches` yields.
+
+        Raises:
+            ValueError: a value is finite, but not as `dtype`.
+        """
+        rows = {"has": outputs["has"], "pooled": self._cast(outputs["pooled"])}
+        if "tokens" in self._parts:
+            mask = outputs["mask"].astype(bool)
+            ends = mask.shape[1] - mask[:, ::-1].argmax(1)
+            real = np.arange(mask.shape[1]) < np.where(mask.any(1), ends, 0)[:, None]
+            rows |= {"tokens": self._cast(outputs["tokens"][real])}
+            rows |= {"mask": mask[real].astype(np.uint8), "lengths": real.sum(1)}
+        self.keys += keys
+        self.nbytes += sum(array.nbytes for array in rows.values())
+        self._batches.append(rows)
+
+    def arrays(self):
+        """The dict that `shards.write_shard` takes."""
+        names = self._batches[0]
+        columns = {name: np.concatenate([rows[name] for rows in self._batches]) for name in names}
+        if "lengths" in columns:
+            ends = np.cumsum(columns.pop("lengths"), dtype=np.int64)
+            columns["offsets"] = np.concatenate([np.zeros(1, np.int64), ends])
+        return columns
+
+    def _cast(self, values):
+        with np.errstate(over="ignore"):
+            cast = values.astype(self._dtype)
+        if not np.array_equal(np.isfinite(cast.astype(np.float32)), np.isfinite(values)):
+            raise ValueError(
+                "`dtype` must hold all features. Received: dtype="
+                f"{self._dtype.name!r} for values up to {np.abs(values).max():g}. "
+                "Use 'bfloat16' or 'float32'."
+            )
+        return cast
