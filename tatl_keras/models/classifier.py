@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from tatl_keras import fusion as fusions
+from tatl_keras.features import FeatureCache
 from tatl_keras.models.export import export
 from tatl_keras.models.features import encode, encoded
 from tatl_keras.models.pipeline import DEFAULT_BATCH_SIZE, prepare
@@ -204,7 +205,8 @@ class TextAssistedClassifier(keras.Model):
             )
         self._check_compiled_weights()
         seed = int(np.random.randint(2**31))  # one order of examples, with or without a cache
-        rest = {"batch_size": batch_size, "feature_cache": feature_cache, "verbose": verbose}
+        cache = FeatureCache.get(feature_cache)
+        rest = {"batch_size": batch_size, "feature_cache": cache, "verbose": verbose}
         order = {"shuffle": shuffle, "seed": seed, "learn": True}
         prepared = self._prepare(x, y, sample_weight, **rest, **order)
         if validation_data is not None:
@@ -268,22 +270,16 @@ class TextAssistedClassifier(keras.Model):
         built = {part: keras.saving.deserialize_keras_object(config[part]) for part in parts}
         return cls(**(config | built))
 
-    def _prepare(self, *examples, batch_size, feature_cache, verbose, shuffle=False, seed=None,
-                 learn=False):  # fmt: skip
+    def _prepare(self, *examples, batch_size, feature_cache, verbose, **order):
         """What `keras.Model` takes: tensors, or features where a cache is given."""
         if feature_cache is None:
-            order = {"shuffle": shuffle, "seed": seed, "learn": learn}
             return prepare(self, *examples, batch_size=batch_size, **order)
+        learn = order.pop("learn", False)
         options = {"feature_cache": feature_cache, "batch_size": batch_size, "verbose": verbose}
         features = encoded(self, *examples, **options, learn=learn, augmented=learn)
-        batches = features.dataset(batch_size or DEFAULT_BATCH_SIZE, shuffle, seed)
-        return {
-            "x": batches,
-            "y": None,
-            "sample_weight": None,
-            "batch_size": None,
-            "shuffle": False,
-        }
+        batches = features.dataset(batch_size or DEFAULT_BATCH_SIZE, **order)
+        rest = {"y": None, "sample_weight": None, "batch_size": None, "shuffle": False}
+        return {"x": batches, **rest}
 
     def _check_encoders(self):
         reads = [m for m in ("image", "text") if any(m in name for name in self.fusion.uses)]
