@@ -5,7 +5,9 @@ from tatl_keras.encoders.build import build_image, build_text
 from tatl_keras.encoders.catalog import names
 from tatl_keras.encoders.embed import BagOfEmbeddings
 from tatl_keras.encoders.flops import count_flops
+from tatl_keras.encoders.folding import fold_batch_norm
 from tatl_keras.encoders.image import ImageEncoder
+from tatl_keras.encoders.inference import inference_function
 from tatl_keras.encoders.lstm import LSTMTextEncoder
 from tatl_keras.encoders.presets import PresetError
 from tatl_keras.encoders.sasa import SASAResNet
@@ -22,5 +24,7 @@ __all__ = [
     "build_image",
     "build_text",
     "count_flops",
+    "fold_batch_norm",
+    "inference_function",
     "names",
 ]

@@ -7,8 +7,7 @@ import tensorflow as tf
 from tatl_keras import fusion as fusions
 from tatl_keras.features import FeatureCache
 from tatl_keras.models.export import export
-from tatl_keras.models.features import encode, encoded
-from tatl_keras.models.pipeline import DEFAULT_BATCH_SIZE, prepare
+from tatl_keras.models.features import encode, inputs_of
 from tatl_keras.models.preset import save_to_preset
 from tatl_keras.models.recipe import default_optimizer
 
@@ -208,11 +207,11 @@ class TextAssistedClassifier(keras.Model):
         cache = FeatureCache.get(feature_cache)
         rest = {"batch_size": batch_size, "feature_cache": cache, "verbose": verbose}
         order = {"shuffle": shuffle, "seed": seed, "learn": True}
-        prepared = self._prepare(x, y, sample_weight, **rest, **order)
+        prepared = inputs_of(self, x, y, sample_weight, **rest, **order)
         if validation_data is not None:
             single = isinstance(validation_data, tf.data.Dataset)
             given = (validation_data,) if single else validation_data
-            checked = self._prepare(*given, **rest)
+            checked = inputs_of(self, *given, **rest)
             parts = (checked["x"], checked["y"], checked["sample_weight"])
             validation_data = parts if checked["y"] is not None else checked["x"]
         return super().fit(
@@ -226,7 +225,7 @@ class TextAssistedClassifier(keras.Model):
     ):  # fmt: skip
         """Loss and metrics on raw examples; arguments as `fit`'s and `keras.Model.evaluate`'s."""
         options = {"batch_size": batch_size, "feature_cache": feature_cache, "verbose": verbose}
-        prepared = self._prepare(x, y, sample_weight, **options)
+        prepared = inputs_of(self, x, y, sample_weight, **options)
         del prepared["shuffle"]
         return super().evaluate(**prepared, verbose=verbose, **kwargs)
 
@@ -237,7 +236,7 @@ class TextAssistedClassifier(keras.Model):
             A float32 array (number of examples, num_classes).
         """
         options = {"batch_size": batch_size, "feature_cache": feature_cache, "verbose": verbose}
-        prepared = self._prepare(x, **options)
+        prepared = inputs_of(self, x, **options)
         return super().predict(prepared["x"], prepared["batch_size"], verbose=verbose, **kwargs)
 
     def export(self, filepath, overwrite=False):
@@ -269,17 +268,6 @@ class TextAssistedClassifier(keras.Model):
         parts = ("image_encoder", "text_encoder", "fusion", "preprocessor")
         built = {part: keras.saving.deserialize_keras_object(config[part]) for part in parts}
         return cls(**(config | built))
-
-    def _prepare(self, *examples, batch_size, feature_cache, verbose, **order):
-        """What `keras.Model` takes: tensors, or features where a cache is given."""
-        if feature_cache is None:
-            return prepare(self, *examples, batch_size=batch_size, **order)
-        learn = order.pop("learn", False)
-        options = {"feature_cache": feature_cache, "batch_size": batch_size, "verbose": verbose}
-        features = encoded(self, *examples, **options, learn=learn, augmented=learn)
-        batches = features.dataset(batch_size or DEFAULT_BATCH_SIZE, **order)
-        rest = {"y": None, "sample_weight": None, "batch_size": None, "shuffle": False}
-        return {"x": batches, **rest}
 
     def _check_encoders(self):
         reads = [m for m in ("image", "text") if any(m in name for name in self.fusion.uses)]

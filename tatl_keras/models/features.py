@@ -7,11 +7,34 @@ from tatl_keras.features.rows import TENSORS
 from tatl_keras.models.pipeline import (
     DEFAULT_BATCH_SIZE,
     is_tensors,
+    prepare,
     raw_examples,
     tensor_batches,
 )
 
 _PARTS = ("tokens", "pooled", "mask")
+
+
+def inputs_of(model, *examples, batch_size, feature_cache, verbose, **order):
+    """What `keras.Model` takes: tensors, or features where a cache is given.
+
+    Args:
+        model: a `TextAssistedClassifier`.
+        *examples: `x`, `y`, `sample_weight` as `fit` takes them.
+        batch_size, feature_cache, verbose: likewise.
+        **order: `shuffle`, `seed` and `learn`, see `pipeline.prepare`.
+
+    Returns:
+        A dict of `x`, `y`, `sample_weight`, `batch_size` and `shuffle`.
+    """
+    if feature_cache is None:
+        return prepare(model, *examples, batch_size=batch_size, **order)
+    learn = order.pop("learn", False)
+    options = {"feature_cache": feature_cache, "batch_size": batch_size, "verbose": verbose}
+    features = encoded(model, *examples, **options, learn=learn, augmented=learn)
+    batches = features.dataset(batch_size or DEFAULT_BATCH_SIZE, **order)
+    rest = {"y": None, "sample_weight": None, "batch_size": None, "shuffle": False}
+    return {"x": batches, **rest}
 
 
 def encoded(
