@@ -5,19 +5,14 @@ import weakref
 import numpy as np
 import tensorflow as tf
 
-try:
-    from tatl_keras.encoders import inference_function
-except ImportError:
-
-    def inference_function(encoder, *, dtype="float32", jit_compile=False):
-        return tf.function(lambda inputs: encoder(inputs, training=False), reduce_retracing=True)
-
+from tatl_keras.encoders import inference_function
+from tatl_keras.features.views import augment_with
 
 _SHORTEST = 16  # tokens; texts are encoded at the smallest power of two that holds them
 _FUNCTIONS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
-def encoded_batches(values, modality, encoder, preprocessor, cache, batch_size, augmented=False):
+def encoded_batches(values, modality, encoder, preprocessor, cache, parts, batch_size, seeds=None):
     """Yields the features of values, a batch at a time.
 
     Every batch has `batch_size` rows when the encoder sees it (the last is filled up with zeros),
@@ -29,22 +24,22 @@ def encoded_batches(values, modality, encoder, preprocessor, cache, batch_size, 
         encoder: the encoder.
         preprocessor: a `tatl_keras.data.Preprocessor`, or `None` for tensors.
         cache: a `FeatureCache`, for how to compute.
+        parts: "pooled", or "pooled" and "tokens".
         batch_size: int.
-        augmented: bool, apply `cache.augmentation` to the pictures.
+        seeds: `views.draw_seeds` to apply `cache.augmentation` to the pictures with, or `None`.
 
     Yields:
-        `(places, outputs)`: places (R,) of the rows in `values`, and a dict of arrays "has" (R,),
-        "pooled" (R, D), "tokens" (R, T, D) and "mask" (R, T).
+        `(places, outputs)`: places (R,) of the rows in `values`, and a dict of arrays "has" (R,)
+        and "pooled" (R, D), with tokens also "tokens" (R, T, D) and "mask" (R, T).
 
     Raises:
         tf.errors.InvalidArgumentError: a picture cannot be decoded.
     """
-    encode = compiled(encoder, cache)
+    encode = compiled(encoder, cache, parts)
     if preprocessor is None:
         batches = _tensor_batches(values, modality, batch_size)
     elif modality == "image":
-        augmentation = cache.augmentation if augmented else None
-        batches = _image_batches(values, preprocessor, augmentation, batch_size)
+        batches = _image_batches(values, preprocessor, batch_size, cache.augmentation, seeds)
     else:
         batches = _text_batches(values, preprocessor, batch_size)
     for places, inputs, has in batches:
@@ -54,26 +49,32 @@ def encoded_batches(values, modality, encoder, preprocessor, cache, batch_size, 
         yield places, outputs | {"has": np.asarray(has, np.uint8)}
 
 
-def compiled(encoder, cache):
+def compiled(encoder, cache, parts):
     """The encoder's `inference_function`, traced once while its weights stay the same."""
     digest, functions = _FUNCTIONS.get(encoder, (None, {}))
     if digest != encoder.digest():
         digest, functions = encoder.digest(), {}
         _FUNCTIONS[encoder] = digest, functions
     options = {"dtype": cache.compute_dtype, "jit_compile": cache.jit_compile}
+    options["outputs"] = ("pooled", "tokens", "mask") if "tokens" in parts else ("pooled",)
     key = tuple(options.values())
     if key not in functions:
         functions[key] = inference_function(encoder, **options)
     return functions[key]
 
 
-def _image_batches(values, preprocessor, augmentation, batch_size):
+def _image_batches(values, preprocessor, batch_size, augmentation, seeds):
     encoded = isinstance(values[0], bytes)
     spec = tf.TensorSpec((), tf.string) if encoded else tf.TensorSpec([None] * 3, values[0].dtype)
     dataset = tf.data.Dataset.from_generator(lambda: iter(values), output_signature=spec)
-    dataset = dataset.map(
-        lambda value: preprocessor.image_tensors(value, augmentation), tf.data.AUTOTUNE
-    )
+    if seeds is None:
+        dataset = dataset.map(preprocessor.image_tensors, tf.data.AUTOTUNE)
+    else:
+        dataset = tf.data.Dataset.zip(dataset, tf.data.Dataset.from_tensor_slices(seeds))
+        dataset = dataset.map(
+            lambda value, seed: preprocessor.image_tensors(value, augment_with(augmentation, seed)),
+            tf.data.AUTOTUNE,
+        )
     start = 0
     for batch in dataset.batch(batch_size).prefetch(2).as_numpy_iterator():
         has = batch["has_image"]

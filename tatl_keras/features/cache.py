@@ -40,7 +40,8 @@ class FeatureCache:
             Only `fit` uses it; evaluation sees the plain picture.
         views: int, how many augmented pictures are made of each; every epoch draws one for each
             example. Needs `augmentation`.
-        compute_dtype: "float32" or "bfloat16", in which encoders compute; part of the key.
+        compute_dtype: "float32" or "bfloat16", in which encoders compute; `None` leaves it to
+            their dtype policy. Part of the key.
         jit_compile: bool, encode with XLA; part of the key.
         memory_gb: float, GiB; features of a data set that take more are read from the disk.
 
@@ -66,7 +67,7 @@ class FeatureCache:
         dtype="float32",
         augmentation=None,
         views=None,
-        compute_dtype="float32",
+        compute_dtype=None,
         jit_compile=False,
         memory_gb=4.0,
     ):
@@ -78,9 +79,9 @@ class FeatureCache:
                 )
         if dtype not in DTYPES:
             raise ValueError(f"`dtype` must be one of {tuple(DTYPES)}. Received: dtype={dtype!r}")
-        if compute_dtype not in ("float32", "bfloat16"):
+        if compute_dtype not in (None, "float32", "bfloat16"):
             raise ValueError(
-                "`compute_dtype` must be 'float32' or 'bfloat16'. "
+                "`compute_dtype` must be 'float32', 'bfloat16' or None. "
                 f"Received: compute_dtype={compute_dtype!r}"
             )
         _check_views(augmentation, views)

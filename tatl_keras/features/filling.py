@@ -8,6 +8,7 @@ from tatl_keras.features.batches import encoded_batches
 from tatl_keras.features.keys import row_key
 from tatl_keras.features.rows import size_of
 from tatl_keras.features.shards import numpy_dtype
+from tatl_keras.features.views import draw_seeds
 
 SHARD_ROWS = 1024
 SHARD_BYTES = 64 << 20
@@ -62,10 +63,13 @@ class Filler:
 
     def _fill(self, space, keys, values):
         columns = Columns(self.parts, self.cache.dtype)
+        seeds = None
+        if self.augmented:
+            seeds = draw_seeds(self.cache.augmentation, space.description, keys)
         try:
             for places, outputs in encoded_batches(
                 [value for value, _ in values], self.modality, self.encoder, self.preprocessor,
-                self.cache, self.batch_size, self.augmented,
+                self.cache, self.parts, self.batch_size, seeds,
             ):  # fmt: skip
                 columns.append([keys[place] for place in places], outputs)
                 if columns.nbytes >= SHARD_BYTES:

@@ -57,7 +57,7 @@ def identify(description):
     Example:
 
     >>> identify({"modality": "text"})[:12]
-    'b1ab6b1d2c4a'
+    'ddf2cc1c80a7'
     """
     counted = json.loads(json.dumps(description))
     if "encoder" in counted:
@@ -105,10 +105,11 @@ def _preprocessing(modality, preprocessor):
         return version | {"image_converter": serialized(preprocessor.image_converter)}
     tokenizer = preprocessor.tokenizer
     config = {k: v for k, v in serialized(tokenizer)["config"].items() if k != "vocabulary"}
-    vocabulary = hashlib.sha256("\n".join(tokenizer.get_vocabulary()).encode()).hexdigest()
+    config["split_on_cjk"] = tokenizer.split_on_cjk  # KerasHub leaves it out
+    vocabulary = json.dumps(tokenizer.get_vocabulary()).encode()
     return version | {
         "tokenizer": {"class": type(tokenizer).__name__, "config": config},
-        "vocabulary": vocabulary,
+        "vocabulary": hashlib.sha256(vocabulary).hexdigest(),
         "sequence_length": preprocessor.sequence_length,
     }
 
