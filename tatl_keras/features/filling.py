@@ -58,10 +58,21 @@ class Filler:
                 space.refresh()
                 missing = {k: v for k, v in self._pending.items() if not space.find(k)}
                 if missing:
-                    self._fill(space, list(missing), list(missing.values()))
+                    self.fill(space, list(missing), list(missing.values()))
         self._pending, self._bytes = {}, 0
 
-    def _fill(self, space, keys, values):
+    def fill(self, space, keys, values):
+        """Encodes and writes what is not in a space, a file at a time.
+
+        Args:
+            space: one of `spaces`, or an object with `description` and `write` of one of them.
+            keys: list of the examples' keys.
+            values: list of `(value, name of the example in messages)`.
+
+        Raises:
+            ValueError: a picture cannot be read, or a feature exceeds the cache's dtype.
+            OSError: they could not be written.
+        """
         columns = Columns(self.parts, self.cache.dtype)
         seeds = None
         if self.augmented:
