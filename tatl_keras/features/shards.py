@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import math
 import os
 import tempfile
 
@@ -21,6 +22,7 @@ _NUMPY = {
     "U8": np.dtype("uint8"),
     "I64": np.dtype("int64"),
 }
+_COLUMNS, _TOKEN_COLUMNS = {"keys", "has", "pooled"}, {"tokens", "mask", "offsets"}
 _CHUNK = 1 << 20
 
 
@@ -113,10 +115,12 @@ class Shard:
         self._has = self._whole("has")
 
     def verify(self):
-        """Raises CorruptShard unless every byte is as written; looks once."""
+        """Raises CorruptShard unless every byte is as written; looks once, and notes the use."""
         if not self._verified:
             verify_name(self.path)
             self._verified = True
+            with contextlib.suppress(OSError):  # a folder may be read-only
+                os.utime(self.path)
 
     def row_bytes(self):
         """Bytes of features, over all rows."""
@@ -193,12 +197,20 @@ def _read_header(path, space):
             size = os.path.getsize(path)
             header = json.loads(file.read(min(length, size)))
         own = header.pop("__metadata__")["format"] == f"{FORMAT} {space}"
-        whole = 8 + length + max(tensor["data_offsets"][1] for tensor in header.values())
-        own = own and {"keys", "has", "pooled"} <= header.keys()
-    except (ValueError, KeyError, TypeError, AttributeError):
+        whole = 8 + length + max(_end(tensor) for tensor in header.values())
+        own = own and set(header) in (_COLUMNS, _COLUMNS | _TOKEN_COLUMNS)
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
         raise CorruptShard(f"A file of features has no readable header: {path}") from None
     if not own:
         raise CorruptShard(f"A file of features belongs to another folder or version: {path}")
     if size != whole:
         raise CorruptShard(f"A file of features is truncated: {path} ({size} of {whole} bytes)")
     return header, 8 + length
+
+
+def _end(tensor):
+    """Place behind the last byte of a tensor; ValueError where its places and shape differ."""
+    begin, end = tensor["data_offsets"]
+    if end - begin != math.prod(tensor["shape"]) * _NUMPY[tensor["dtype"]].itemsize:
+        raise ValueError("The place of a tensor must be as long as its shape says.")
+    return end

@@ -1,7 +1,6 @@
 """The rows of one space of features: where they are, and which are still missing."""
 
 import contextlib
-import fcntl
 import json
 import os
 
@@ -9,10 +8,10 @@ import numpy as np
 from absl import logging
 
 from tatl_keras.features.keys import identify
+from tatl_keras.features.locks import taking_turns
 from tatl_keras.features.shards import SUFFIX, CorruptShard, Shard, write_shard, write_whole
 
 DESCRIPTION = "space.json"
-LOCK = ".lock"
 
 
 class Space:
@@ -78,28 +77,23 @@ class Space:
 
     @contextlib.contextmanager
     def alone(self):
-        """Makes the folder, and holds its lock while the block runs.
-
-        The lock only keeps two processes from computing the same rows; files are whole without it.
-        """
+        """Makes the folder, and holds its lock while the block runs; see `locks.taking_turns`."""
         if self.folder is None:
             yield
             return
-        try:
-            os.makedirs(self.folder, exist_ok=True)
-            description = os.path.join(self.folder, DESCRIPTION)
-            if not os.path.exists(description):
-                write_whole(description, json.dumps(self.description, indent=1).encode())
-            lock = open(os.path.join(self.folder, LOCK), "a+", encoding="utf-8")
-        except OSError as error:
-            raise OSError(
-                error.errno,
-                "`feature_cache` must be a folder that can be written, since features are missing "
-                f"in it. Received: {os.strerror(error.errno or 0)}",
-                self.folder,
-            ) from error
-        with lock:
-            _lock(lock, self.folder)
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(taking_turns(self.folder))
+                description = os.path.join(self.folder, DESCRIPTION)
+                if not os.path.exists(description):
+                    write_whole(description, json.dumps(self.description, indent=1).encode())
+            except OSError as error:
+                raise OSError(
+                    error.errno,
+                    "`feature_cache` must be a folder that can be written, since features are "
+                    f"missing in it. Received: {os.strerror(error.errno or 0)}",
+                    self.folder,
+                ) from error
             yield
 
     def _add(self, shard):
@@ -150,17 +144,3 @@ def _leaving_aside():
         yield
     except (CorruptShard, OSError) as error:
         logging.warning("%s. Its rows are computed again; `tatl-cache verify` says more.", error)
-
-
-def _lock(file, folder):
-    """Waits until no other process holds the lock; goes on where the file system has none."""
-    with contextlib.suppress(OSError):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            logging.warning("Process %s fills %s too; taking turns.", file.read() or "?", folder)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
