@@ -81,11 +81,9 @@ def fit_and_record(
     from tatl_keras import training
 
     start = time.monotonic()
-    files = {name: os.path.join(workdir, name) for name in training.workdir.FILES}
-    logs = os.path.join(workdir, training.workdir.LOGS)
-    training.write_json(files["config.json"], config)
+    files = _start(workdir, config)
     callbacks = [
-        training.HistoryLog(files["history.csv"], logs),
+        training.HistoryLog(files["history.csv"], os.path.join(workdir, training.workdir.LOGS)),
         keras.callbacks.TerminateOnNaN(),
     ]
     if patience is not None:
@@ -106,19 +104,74 @@ def fit_and_record(
             f"Training must keep a finite loss. Received: loss={history['loss'][-1]} in epoch "
             f"{len(history['loss'])}. Try a smaller --learning_rate."
         )
-    seconds = time.monotonic() - start
-    model.save(files["model.keras"])
-    metrics = measure(model, splits["test"], splits["train"].summary["class_counts"], batch_size)
-    metrics |= {"split": config["data"]["test"]["split"], "epochs": len(history["loss"])}
-    metrics |= {"fit_seconds": round(seconds, 3)}
+    known = {"epochs": len(history["loss"]), "fit_seconds": round(time.monotonic() - start, 3)}
+    metrics = _finish(model, splits, config, files, batch_size, feature_cache) | known
     curves = {model.name: training.read_history(files["history.csv"])}
-    levels = {model.name: metrics["accuracy"]}
-    training.draw_curves(curves, files["curves.png"], levels)
+    training.draw_curves(curves, files["curves.png"], {model.name: metrics["accuracy"]})
     training.write_json(files["metrics.json"], metrics)
     return metrics
 
 
-def measure(model, examples, class_counts, batch_size=32):
+def solve_and_record(
+    model, splits, workdir, config, *, solver, class_texts, batch_size, feature_cache
+):
+    """Solves a model's head and writes the files of its workdir, as `fit_and_record`.
+
+    `history.csv` has one epoch, of the solved head; `curves.png` shows what was looked at.
+
+    Args:
+        model, splits, workdir, config, batch_size, feature_cache: see `fit_and_record`.
+        solver, class_texts: as `training.solve_head` takes them.
+
+    Returns:
+        The dict in `metrics.json`; `head` in it says what was chosen and why.
+    """
+    import dataclasses
+
+    from tatl_keras import training
+
+    start = time.monotonic()
+    files = _start(workdir, config)
+    options = {"batch_size": batch_size, "feature_cache": feature_cache}
+    solution = training.solve_head(
+        model, splits["train"], solver=solver, class_texts=class_texts, **options
+    )
+    seconds = time.monotonic() - start
+    print(solution.report())
+    log = training.HistoryLog(files["history.csv"], os.path.join(workdir, training.workdir.LOGS))
+    log.on_epoch_begin(0)
+    logs = model.evaluate(splits["train"], return_dict=True, verbose=0, **options)
+    if "validation" in splits:
+        held_out = model.evaluate(splits["validation"], return_dict=True, verbose=0, **options)
+        logs |= {f"val_{name}": value for name, value in held_out.items()}
+    log.on_epoch_end(0, logs)
+    log.on_train_end()
+    metrics = _finish(model, splits, config, files, batch_size, feature_cache)
+    head = {name: v for name, v in dataclasses.asdict(solution).items() if name != "choices"}
+    metrics |= {"epochs": 0, "fit_seconds": round(seconds, 3), "head": head}
+    training.draw_choices(solution, files["curves.png"])
+    training.write_json(files["metrics.json"], metrics)
+    return metrics
+
+
+def _start(workdir, config):
+    """Writes `config.json`; returns the paths of all files."""
+    from tatl_keras import training
+
+    files = {name: os.path.join(workdir, name) for name in training.workdir.FILES}
+    training.write_json(files["config.json"], config)
+    return files
+
+
+def _finish(model, splits, config, files, batch_size, feature_cache):
+    """Saves the model; returns its metrics on the test split."""
+    model.save(files["model.keras"])
+    counts = splits["train"].summary["class_counts"]
+    metrics = measure(model, splits["test"], counts, batch_size, feature_cache)
+    return metrics | {"split": config["data"]["test"]["split"]}
+
+
+def measure(model, examples, class_counts, batch_size=32, feature_cache=None):
     """Metrics of a model on labelled examples (see `training.classification_metrics`).
 
     Args:
@@ -126,6 +179,7 @@ def measure(model, examples, class_counts, batch_size=32):
         examples: data set of `data.load`.
         class_counts: dict from class to its number of training examples.
         batch_size: int.
+        feature_cache: as `predict` takes it.
     """
     from tatl_keras import training
 
@@ -134,7 +188,8 @@ def measure(model, examples, class_counts, batch_size=32):
     # Among classes equally frequent in training, the one that makes the baseline hardest to beat.
     frequency = {i: (class_counts[name], labels.count(i)) for i, name in enumerate(names)}
     majority = max(frequency, key=frequency.get)
-    logits = model.predict(examples, batch_size=batch_size, verbose=0)
+    options = {"batch_size": batch_size, "feature_cache": feature_cache}
+    logits = model.predict(examples, verbose=0, **options)
     return training.classification_metrics(labels, logits, names, majority)
 
 
@@ -163,7 +218,8 @@ def result(metrics, config):
     model = config["model"]
     learned = f"{model['trainable_parameters']:,} of {model['parameters']:,} parameters"
     took = f"{metrics['fit_seconds']:.1f} s"
-    rows = [["training", took, f"epochs: {metrics['epochs']}, {learned}"]]
+    how = f"epochs: {metrics['epochs']}" if metrics["epochs"] else "solved"
+    rows = [["training", took, f"{how}, {learned}"]]
     return table(accuracy_rows(metrics) + rows)
 
 

@@ -17,10 +17,11 @@ import tempfile
 from absl import app, flags
 
 import tatl_keras
-from tatl_keras.bin import common, data_flags, records
+from tatl_keras.bin import cache_flags, common, data_flags, records
 
 flags.declare_key_flag("model")
 flags.adopt_module_key_flags(data_flags)
+flags.adopt_module_key_flags(cache_flags)
 _TRAIN_SPLIT = flags.DEFINE_string("train_split", "train", "Split to learn from.")
 _VALIDATION_SPLIT = flags.DEFINE_string(
     "validation_split",
@@ -43,12 +44,19 @@ _EARLY_STOPPING = flags.DEFINE_integer(
     "--validation_split.",
     lower_bound=1,
 )
-_FEATURE_CACHE = flags.DEFINE_enum(
-    "feature_cache",
-    "auto",
-    ["auto", "memory", "none"],
-    "Run frozen encoders once and keep their outputs in memory (`memory`), or in each epoch "
-    "(`none`). auto: memory, unless no encoder is frozen.",
+_HEAD_SOLVER = flags.DEFINE_enum(
+    "head_solver",
+    "sgd",
+    ["sgd", "exact", "logistic", "auto"],
+    "sgd: train for --epochs. exact, logistic: solve the linear head of a concat, image-only or "
+    "text-only model at once, its settings chosen by leaving examples out. auto: the better of "
+    "the two.",
+)
+_CLASS_TEXTS = flags.DEFINE_string(
+    "class_texts",
+    None,
+    "Texts of the classes as further examples, for a solved head: `names`, or a JSON file "
+    '{"class": ["a description", …]}. Helps most with few examples a class.',
 )
 _IMAGE_PRESET = flags.DEFINE_string(
     "image_preset",
@@ -149,17 +157,13 @@ def _fit(model, splits, workdir, epochs, batch_size):
     if _LEARNING_RATE.value is not None:
         model.optimizer.learning_rate = _LEARNING_RATE.value
     config = records.config_of_run(model, splits, sys.modules[__name__], _SEED.value)
-    metrics = records.fit_and_record(
-        model,
-        splits,
-        workdir,
-        config,
-        epochs=epochs,
-        batch_size=batch_size,
-        feature_cache=_feature_cache(model),
-        patience=_EARLY_STOPPING.value if "validation" in splits else None,
-    )
-    return config, metrics
+    options = {"batch_size": batch_size, "feature_cache": cache_flags.load(model, _SEED.value)}
+    if _HEAD_SOLVER.value != "sgd":
+        options |= {"solver": _HEAD_SOLVER.value, "class_texts": _class_texts()}
+        return config, records.solve_and_record(model, splits, workdir, config, **options)
+    patience = _EARLY_STOPPING.value if "validation" in splits else None
+    options |= {"epochs": epochs, "patience": patience}
+    return config, records.fit_and_record(model, splits, workdir, config, **options)
 
 
 def _check_flags():
@@ -180,6 +184,17 @@ def _check_flags():
         raise app.UsageError(
             "--early_stopping_patience must come with --validation_split=validation: stopping by "
             f"the test split would flatter the result. Received: {_EARLY_STOPPING.value} alone"
+        )
+    solved = _HEAD_SOLVER.value != "sgd"
+    if _CLASS_TEXTS.value is not None and not solved:
+        raise app.UsageError(
+            "--class_texts must come with --head_solver=auto, exact or logistic. "
+            f"Received: --class_texts={_CLASS_TEXTS.value} with --head_solver=sgd"
+        )
+    if solved and (cache_flags.VIEWS.value is not None or _UNFREEZE.value):
+        raise app.UsageError(
+            "--head_solver must be sgd with --views or --unfreeze. "
+            f"Received: --head_solver={_HEAD_SOLVER.value}"
         )
 
 
@@ -241,10 +256,11 @@ def _is_pretrained(text):
     return not text.startswith("test_") and text not in ("lstm", "embed")
 
 
-def _feature_cache(model):
-    if _FEATURE_CACHE.value == "auto":
-        return "memory" if any(e.frozen for e in model.encoders.values()) else None
-    return None if _FEATURE_CACHE.value == "none" else _FEATURE_CACHE.value
+def _class_texts():
+    """`names`, or the dict in a JSON file."""
+    if _CLASS_TEXTS.value in (None, "names"):
+        return _CLASS_TEXTS.value
+    return tatl_keras.training.read_json(_CLASS_TEXTS.value)
 
 
 if __name__ == "__main__":

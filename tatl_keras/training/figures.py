@@ -65,6 +65,47 @@ def draw_curves(histories, path, levels=None):
     _save(figure, path)
 
 
+def draw_choices(solution, path):
+    """Draws what `solve_head` looked at: held-out log-loss over the penalty, a line a kind.
+
+    Args:
+        solution: a `HeadSolution`.
+        path: PNG, PDF or SVG file to write.
+
+    Example:
+
+    >>> import os, tempfile
+    >>> from tatl_keras import data, training, zoo
+    >>> model = zoo.build("test_efficientnet_image_only", num_classes=2)
+    >>> solution = training.solve_head(model, data.synthetic.examples(2, 8), verbose=0)
+    >>> path = os.path.join(tempfile.mkdtemp(), "choices.png")
+    >>> draw_choices(solution, path)
+    >>> os.path.exists(path)
+    True
+    """
+    lines = {}
+    for row in solution.choices:
+        if row["regularization"] is not None and np.isfinite(row["log_loss"]):
+            points = lines.setdefault((row["solver"], row["fusion"]), {})
+            penalty = row["regularization"]
+            points[penalty] = min(row["log_loss"], points.get(penalty, np.inf))
+    figure = _figure(7.2, 4.4)
+    axes = figure.subplots()
+    for number, ((solver, fusion), points) in enumerate(lines.items()):
+        penalties = sorted(points)
+        values = [points[penalty] for penalty in penalties]
+        colour = _COLOURS[number % len(_COLOURS)]
+        style = {"color": colour, "marker": "o", "markersize": 3, "linewidth": 1.6}
+        axes.plot(penalties, values, label=f"{solver} {fusion}", **style)
+    if np.isfinite(solution.log_loss):
+        label = f"chosen: {solution.solver} {solution.fusion}"
+        axes.axhline(solution.log_loss, color=_GREY, linestyle=":", linewidth=1.4, label=label)
+    axes.set_xscale("log")
+    axes.set_xlabel("penalty")
+    _style(axes, "held-out log-loss")
+    _save(figure, path)
+
+
 def draw_predictions(examples, path, columns=4):
     """Draws a grid of pictures with their text, their label and what the model says.
 
@@ -135,17 +176,21 @@ def _plot(axes, values, label, **style):
 
 
 def _finish_panel(axes, metric):
-    axes.set_title(metric, loc="left", fontsize=12, fontweight="bold")
     axes.set_xlabel("epoch")
     last = max(max(line.get_xdata()) for line in axes.lines)
     axes.set_xlim(0.5 if last < 10 else 0, last + 0.5)
     axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="#E4E4E4", linewidth=0.8)
-    axes.set_axisbelow(True)
     if metric == "accuracy":
         axes.yaxis.set_major_formatter("{x:.0%}")
         axes.set_ylim(0, 1.03)
+    _style(axes, metric)
+
+
+def _style(axes, title):
+    axes.set_title(title, loc="left", fontsize=12, fontweight="bold")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#E4E4E4", linewidth=0.8)
+    axes.set_axisbelow(True)
     for text in axes.legend(frameon=False, fontsize=9).get_texts():
         text.set_parse_math(False)
 
