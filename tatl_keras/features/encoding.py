@@ -57,22 +57,25 @@ def encode_dataset(
     consumed = [name for filler in fillers for name in TENSORS[filler.modality]]
     learning = [m for m in encoders if m not in [filler.modality for filler in fillers]]
     kept, labels, weights = [], [], []
+    views = len(fillers[0].spaces) if fillers else 1
     with tqdm.tqdm(
-        desc="Encoding", total=max(total, 0) if raw else None, unit=" examples", delay=1,
-        disable=not verbose,
+        desc="Encoding", total=total * views if raw and total >= 0 else None, delay=1,
+        unit=" views" if views > 1 else " examples", disable=not verbose,
     ) as bar:  # fmt: skip
+        for filler in fillers[:1]:
+            filler.on_encoded = bar.update
         for x, y, weight in rows_of(dataset):
-            for filler in fillers:
-                filler.take(value_of(x, filler.modality, raw))
+            waiting = [filler.take(value_of(x, filler.modality, raw)) for filler in fillers]
+            bar.update(views - waiting[0] if waiting else 1)
             if raw:
                 kept.append(_tensors(x, learning, preprocessor))
             else:
                 kept.append({name: v for name, v in x.items() if name not in consumed})
             labels.append(y)
             weights.append(weight)
-            bar.update()
         for filler in fillers:
             filler.finish()
+        bar.update(len(labels) * views - bar.n)  # what another process has encoded
         bar.set_postfix({f.modality + "s encoded": f.encoded for f in fillers})
     if not labels:
         raise ValueError("`dataset` must hold at least one example. Received: an empty dataset")

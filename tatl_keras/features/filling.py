@@ -34,20 +34,26 @@ class Filler:
         self.parts = tuple(dict.fromkeys(["pooled", *parts]))
         self.spaces = cache.spaces(modality, encoder, preprocessor, self.parts, self.augmented)
         self.keys, self.encoded = [], 0
+        self.on_encoded = lambda count: None  # called with the number of rows of each batch
         self._pending, self._bytes = {}, 0
 
     def take(self, value):
-        """Notes an example; encodes when enough have come together."""
+        """Notes an example; encodes when enough have come together.
+
+        Returns:
+            int, for how many of its views `on_encoded` is still going to be called.
+        """
         key = None if value is None else row_key(value)
         self.keys.append(key)
         if key is None or key in self._pending:
-            return
-        if all(space.find(key) for space in self.spaces):
-            return
-        self._pending[key] = (value, len(self.keys) - 1)
-        self._bytes += size_of(value)
+            return 0
+        missing = sum(space.find(key) is None for space in self.spaces)
+        if missing:
+            self._pending[key] = (value, len(self.keys) - 1)
+            self._bytes += size_of(value)
         if len(self._pending) >= SHARD_ROWS or self._bytes >= SHARD_BYTES:
             self.finish()
+        return missing
 
     def finish(self):
         """Encodes and keeps what is still missing."""
@@ -83,6 +89,7 @@ class Filler:
                 self.cache, self.parts, self.batch_size, seeds,
             ):  # fmt: skip
                 columns.append([keys[place] for place in places], outputs)
+                self.on_encoded(len(places))
                 if columns.nbytes >= SHARD_BYTES:
                     self._write(space, columns)
                     columns = Columns(self.parts, self.cache.dtype)
