@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from absl.testing import flagsaver
 
-from tatl_keras.bin import evaluate, export, predict, train, zoo
+from tatl_keras.bin import cache, evaluate, export, predict, train, zoo
 from tatl_keras.bin import trained as trained_runs
 from tatl_keras.data import synthetic
 
@@ -22,6 +22,7 @@ PROGRAMS = {
     "predict": predict,
     "export": export,
     "zoo": zoo,
+    "cache": cache,
 }
 CLASSES = 3
 EXAMPLES = 60
