@@ -14,6 +14,13 @@ FEATURE_CACHE = flags.DEFINE_string(
 FEATURE_DTYPE = flags.DEFINE_enum(
     "feature_dtype", "float32", ["float32", "float16", "bfloat16"], "As which they are kept."
 )
+COMPUTE_DTYPE = flags.DEFINE_enum(
+    "compute_dtype",
+    None,
+    ["float32", "bfloat16"],
+    "In which frozen encoders compute what is kept. Default: as their dtype policy says.",
+)
+JIT_COMPILE = flags.DEFINE_bool("jit_compile", False, "Compute what is kept with XLA.")
 VIEWS = flags.DEFINE_integer(
     "views",
     None,
@@ -44,4 +51,10 @@ def load(model, seed=0):
         augmentation = tatl_keras.training.default_augmentation(seed)
         views = {"views": VIEWS.value, "augmentation": augmentation}
     folder = None if where in ("auto", "memory") else where
-    return tatl_keras.training.FeatureCache(folder, dtype=FEATURE_DTYPE.value, **views)
+    return tatl_keras.training.FeatureCache(
+        folder,
+        dtype=FEATURE_DTYPE.value,
+        compute_dtype=COMPUTE_DTYPE.value,
+        jit_compile=JIT_COMPILE.value,
+        **views,
+    )
