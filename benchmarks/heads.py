@@ -5,14 +5,13 @@ import time
 import keras
 
 from tatl_keras import zoo
-from tatl_keras.models.features import extract
-from tatl_keras.models.pipeline import batches_of, prepare
+from tatl_keras.models.features import encoded
 
 
 def encode(name, num_classes, examples):
     """Frozen features and labels (`None` where there are none) of an entry's encoders."""
     model = zoo.build(name, num_classes=num_classes)
-    x, y, _ = extract(model, batches_of(prepare(model, examples)))
+    x, y, _ = encoded(model, examples).arrays()
     return x, y
 
 

@@ -12,6 +12,12 @@ _SHORTEST = 16  # tokens; texts are encoded at the smallest power of two that ho
 _FUNCTIONS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
+def default_batch_size():
+    """How many examples encoders see at once: 32 on a CPU, whose caches that fits; 256 else."""
+    accelerators = [tf.config.list_logical_devices(kind) for kind in ("GPU", "TPU")]
+    return 256 if any(accelerators) else 32
+
+
 def encoded_batches(values, modality, encoder, preprocessor, cache, parts, batch_size, seeds=None):
     """Yields the features of values, a batch at a time.
 

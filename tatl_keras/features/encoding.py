@@ -5,13 +5,14 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
+from tatl_keras.features.batches import default_batch_size
 from tatl_keras.features.encoded import EncodedDataset, Modality
 from tatl_keras.features.filling import Filler
 from tatl_keras.features.rows import TENSORS, is_raw, rows_of, value_of
 
 
 def encode_dataset(
-    dataset, encoders, cache, *, preprocessor, uses, batch_size=32, augmented=False, verbose=1
+    dataset, encoders, cache, *, preprocessor, uses, batch_size=None, augmented=False, verbose=1
 ):
     """Runs the frozen encoders over the examples whose features are not in the cache.
 
@@ -25,7 +26,7 @@ def encode_dataset(
         cache: a `FeatureCache`.
         preprocessor: a `tatl_keras.data.Preprocessor`; `None` when `dataset` has tensors.
         uses: names of the features that are wanted, as `Fusion.uses`.
-        batch_size: int, examples the encoders see at once.
+        batch_size: int, examples the encoders see at once. Defaults to what suits the device.
         augmented: bool, encode the views of `cache.augmentation` instead of the plain pictures.
         verbose: 0 for silence; else a progress bar with rate and time left.
 
@@ -49,7 +50,7 @@ def encode_dataset(
         Filler(
             modality, encoder, cache, preprocessor if raw else None,
             [part for part in ("pooled", "tokens") if f"{modality}_{part}" in uses],
-            batch_size, augmented,
+            batch_size or default_batch_size(), augmented,
         )
         for modality, encoder in encoders.items()
         if encoder.frozen and (raw or TENSORS[modality][0] in spec)

@@ -30,7 +30,7 @@ def inputs_of(model, *examples, batch_size, feature_cache, verbose, **order):
     if feature_cache is None:
         return prepare(model, *examples, batch_size=batch_size, **order)
     learn = order.pop("learn", False)
-    options = {"feature_cache": feature_cache, "batch_size": batch_size, "verbose": verbose}
+    options = {"feature_cache": feature_cache, "verbose": verbose}
     features = encoded(model, *examples, **options, learn=learn, augmented=learn)
     batches = features.dataset(batch_size or DEFAULT_BATCH_SIZE, **order)
     rest = {"y": None, "sample_weight": None, "batch_size": None, "shuffle": False}
@@ -47,8 +47,9 @@ def encoded(
 
     Args:
         model: a `TextAssistedClassifier` with at least one frozen encoder.
-        x, y, sample_weight, batch_size: as `fit` takes them.
+        x, y, sample_weight: as `fit` takes them.
         feature_cache: "memory", a folder or a `FeatureCache`.
+        batch_size: int, how many examples the encoders see at once; see `encode_dataset`.
         learn: bool, see `pipeline.prepare`.
         augmented: bool, take the cache's augmented views.
         verbose: 0 for silence.
@@ -72,7 +73,7 @@ def encoded(
         examples = raw_examples(model, x, y, sample_weight, learn)
     return encode_dataset(
         examples, model.encoders, cache, preprocessor=model.preprocessor, uses=model.fusion.uses,
-        batch_size=batch_size or DEFAULT_BATCH_SIZE, augmented=augmented, verbose=int(verbose != 0),
+        batch_size=batch_size, augmented=augmented, verbose=int(verbose != 0),
     )  # fmt: skip
 
 
@@ -123,10 +124,3 @@ def _raw_inputs(inputs, modality):
     elif has is None:
         has = keras.ops.ones(keras.ops.shape(raw["images"])[:1])
     return raw | {f"has_{modality}": keras.ops.cast(has, "int32")}
-
-
-def extract(model, dataset, verbose=1):
-    return encode_dataset(
-        dataset, model.encoders, FeatureCache(), preprocessor=model.preprocessor,
-        uses=model.fusion.uses, verbose=int(verbose != 0),
-    ).arrays()  # fmt: skip

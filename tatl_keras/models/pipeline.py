@@ -110,7 +110,3 @@ def _learn_vocabulary(model, examples):
     model.preprocessor.adapt(texts, model.text_encoder.vocabulary_size)
     size = model.preprocessor.tokenizer.vocabulary_size()
     logging.info("Learned a vocabulary of %d WordPieces from the training text.", size)
-
-
-def batches_of(prepared):
-    return tensor_batches(prepared["x"], prepared["y"], prepared["sample_weight"])
