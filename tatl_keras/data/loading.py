@@ -87,7 +87,8 @@ def load(
         A `tf.data.Dataset`, or a tuple of them for several splits, unbatched and in order, of
         `({"image": encoded bytes, "text": string}, label int32)`, or the dict alone with
         `label=False`. Each has the attributes `class_names` (list of str, or `None`), `ids` (list
-        of str) and `summary` (dict: counts per class, what is missing, columns, what was skipped
+        of str), `rows` (frame of `id`, `text` and `image`, the path of the picture's file; `None`
+        for TFDS) and `summary` (dict: counts per class, what is missing, columns, what was skipped
         and why, `fingerprint`). As in Keras, `map`, `batch` and the like return data sets without
         these attributes.
 
@@ -235,6 +236,8 @@ def _one(found, rows, name, class_names, digests, known):
     summary = {"split": name, **counts, **known}
     summary["fingerprint"] = dataset.fingerprint(rows, class_names, digests)
     examples = dataset.build(found.pictures, rows, index)
+    files = found.pictures.files(rows)
+    examples.rows = None if files is None else rows[["id", "text"]].assign(image=files)
     return dataset.attach(examples, class_names, rows["id"].tolist(), summary)
 
 

@@ -27,9 +27,13 @@ class FilePictures:
     def __init__(self, paths):
         self.paths = paths
 
+    def files(self, rows):
+        """Path of each row's picture; empty where there is none."""
+        return [self.paths[name] for name in rows["image"]]
+
     def dataset(self, rows):
         """The rows' encoded pictures, read when they are asked for; empty where there is none."""
-        paths = [self.paths[name] for name in rows["image"]]
+        paths = self.files(rows)
         dataset = tf.data.Dataset.from_tensor_slices(tf.constant(paths, tf.string, [len(paths)]))
         return dataset.map(_read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
@@ -65,6 +69,9 @@ class StreamPictures:
 
     def __init__(self, streams):
         self.streams = streams
+
+    def files(self, rows):
+        """`None`: pictures of streams have no files of their own."""
 
     def dataset(self, rows):
         """The rows' encoded pictures. The rows must be in the order of the streams."""

@@ -1,6 +1,7 @@
 """What goes on round `model.fit`: a run's folder, its records, figures and metrics."""
 
 from tatl_keras.features import EncodedDataset, FeatureCache
+from tatl_keras.training.encode_with_beam import encode_with_beam
 from tatl_keras.training.feature_cache import encode
 from tatl_keras.training.figures import draw_curves, draw_predictions
 from tatl_keras.training.history import HistoryLog, read_history
@@ -16,6 +17,7 @@ __all__ = [
     "draw_curves",
     "draw_predictions",
     "encode",
+    "encode_with_beam",
     "read_history",
     "read_json",
     "write_json",

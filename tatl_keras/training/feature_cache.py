@@ -54,6 +54,29 @@ def encode(
     >>> x["image_pooled"].shape, y.shape
     ((6, 24), (6,))
     """
+    encoders, preprocessor, uses = what_to_encode(encoders, preprocessor, uses)
+    cache = FeatureCache.get(cache)
+    if cache is None:
+        raise ValueError("`cache` must be a folder, 'memory' or a FeatureCache. Received: None")
+    return encode_dataset(
+        dataset,
+        encoders,
+        cache,
+        preprocessor=preprocessor,
+        uses=uses,
+        batch_size=batch_size,
+        augmented=augmented,
+        verbose=verbose,
+    )
+
+
+def what_to_encode(encoders, preprocessor=None, uses=None):
+    """`(encoders, preprocessor, uses)`, the last two those of a model where they are not given.
+
+    Raises:
+        ValueError: `encoders` is neither a model nor a dict of encoders, or there is no vocabulary
+            yet for the texts of a frozen encoder.
+    """
     if isinstance(encoders, keras.Model):
         preprocessor = encoders.preprocessor if preprocessor is None else preprocessor
         uses = encoders.fusion.uses if uses is None else uses
@@ -63,16 +86,10 @@ def encode(
             '`encoders` must be a model, or a dict from "image", "text" or both to an encoder. '
             f"Received: encoders={encoders!r}"
         )
-    cache = FeatureCache.get(cache)
-    if cache is None:
-        raise ValueError("`cache` must be a folder, 'memory' or a FeatureCache. Received: None")
-    return encode_dataset(
-        dataset,
-        encoders,
-        cache,
-        preprocessor=preprocessor,
-        uses=_POOLED if uses is None else uses,
-        batch_size=batch_size,
-        augmented=augmented,
-        verbose=verbose,
-    )
+    frozen_text = "text" in encoders and encoders["text"].frozen
+    if frozen_text and preprocessor is not None and preprocessor.needs_vocabulary:
+        raise ValueError(
+            "`preprocessor` must have a vocabulary before texts can be encoded. Received: one that "
+            "learns it in `fit`. Call `preprocessor.adapt` on the training texts, or `fit`."
+        )
+    return encoders, preprocessor, _POOLED if uses is None else uses

@@ -1,0 +1,235 @@
+"""Encoding past one machine: the features of a whole manifest as an Apache Beam pipeline."""
+
+import json
+import os
+import time
+import uuid
+
+from tatl_keras.features import FeatureCache
+from tatl_keras.features.filling import SHARD_ROWS
+from tatl_keras.features.space import DESCRIPTION
+from tatl_keras.training.feature_cache import what_to_encode
+
+FAILED = "failed.jsonl"
+_DIRECT = (None, "DirectRunner")
+
+
+def encode_with_beam(
+    examples,
+    encoders,
+    cache,
+    *,
+    directory=None,
+    preprocessor=None,
+    uses=None,
+    batch_size=32,
+    augmented=False,
+    shard_rows=SHARD_ROWS,
+    pipeline_options=None,
+):
+    """Fills a feature cache with an Apache Beam pipeline; training finds it ready.
+
+        rows → key of each → not in the cache yet → one of equal ones → groups → encode → files
+
+    Keys and files are those of `encode`, and so are the features, bit for bit, on processors of
+    one kind with the same `batch_size`, a multiple of 8: then no kernel lets a row's place in the
+    batch decide how its sums are rounded. (With other sizes rows of a transformer differ by some
+    1e-7 of the largest value, as they do between two runs of `encode`.)
+
+    Rows that cannot be encoded do not stop the pipeline. They are in `failed.jsonl` in the cache,
+    one `{"id", "image", "reason"}` a line; the file of an earlier run is replaced, or removed when
+    no row failed. What was written stays: a pipeline that is run again encodes what is missing.
+
+    Workers read pictures, and write files, by the paths given here, so several machines need a
+    file system they all have: a mounted folder, or an address such as `gs://bucket/features`, from
+    which the files are copied into a folder before training. They need tatl_keras with the extra
+    `beam` and the same versions of Keras, KerasHub and TensorFlow; others are refused.
+
+    Args:
+        examples: what `data.load(..., verify=None)` gives, whose pictures are then looked at by
+            the workers; or dicts with "id", "image" (path or encoded bytes) and "text", as a list
+            or as a Beam transform that makes them (`beam.io.ReadFromText(…) | beam.Map(…)`).
+        encoders: as `encode` takes them; those that are not frozen are left out.
+        cache: a folder, an address or a `FeatureCache`.
+        directory: address to write to instead of the cache's own folder.
+        preprocessor, uses, augmented: as in `encode`.
+        batch_size: int, how many rows an encoder sees at once.
+        shard_rows: int, rows in a file, about; and the piece of work that goes to one worker.
+        pipeline_options: Beam's flags as a list of strings, or its `PipelineOptions`. Defaults to
+            the DirectRunner with one worker. `["--direct_num_workers=4",
+            "--direct_running_mode=multi_processing"]` takes four processes of this machine,
+            `["--runner=FlinkRunner", …]` and the like a cluster.
+
+    Returns:
+        A dict of ints: "rows" and "failed", and for "image" and "text" a dict of distinct examples
+        "encoded" and "found"; also "seconds".
+
+    Raises:
+        ImportError: apache-beam is not installed.
+        ValueError: an argument is none of these, or no encoder is frozen.
+        RuntimeError: the pipeline failed. Files that were finished are kept.
+
+    Example:
+
+    >>> import tempfile
+    >>> from tatl_keras import data, training, zoo
+    >>> folder = tempfile.mkdtemp()
+    >>> manifest = data.synthetic.write_manifest(folder, num_classes=2, num_examples=6)
+    >>> examples = data.load(manifest, "all", verify=None, verbose=False)
+    >>> model = zoo.build("test_efficientnet_image_only", num_classes=2)
+    >>> done = training.encode_with_beam(examples, model, f"{folder}/features")
+    >>> done["image"], done["failed"]
+    ({'encoded': 6, 'found': 0}, 0)
+    """
+    _check_positive(batch_size=batch_size, shard_rows=shard_rows)
+    beam = _import_beam()
+    from tatl_keras.training import beam_files
+
+    encoders, preprocessor, uses = what_to_encode(encoders, preprocessor, uses)
+    frozen = {modality: encoder for modality, encoder in encoders.items() if encoder.frozen}
+    if not frozen:
+        raise ValueError("`encoders` must have a frozen encoder. Received: none that is frozen")
+    cache, directory = _where(cache, directory)
+    staging = beam_files.join(directory, f".beam-{uuid.uuid4().hex}")
+    start = time.monotonic()
+    try:
+        pipeline = _pipeline(beam, pipeline_options)
+        rows = pipeline | "rows" >> _source(beam, examples, staging)
+        _build(
+            rows, frozen, cache, directory, staging, preprocessor=preprocessor, uses=uses,
+            batch_size=batch_size, augmented=augmented, shard_rows=shard_rows,
+        )  # fmt: skip
+        counts = _run(beam, pipeline)
+        failed = beam_files.read(beam_files.join(staging, FAILED)).splitlines(keepends=True)
+        listed = beam_files.join(directory, FAILED)
+        beam_files.remove(listed)
+        if failed:
+            beam_files.write(listed, b"".join(sorted(failed)))
+    finally:
+        beam_files.remove(staging + "/", staging)
+    kinds = ("encoded", "found")
+    done = {m: {kind: counts.get(f"{m}_{kind}", 0) for kind in kinds} for m in frozen}
+    seconds = round(time.monotonic() - start, 3)
+    return {name: counts.get(name, 0) for name in ("rows", "failed")} | done | {"seconds": seconds}
+
+
+def _where(cache, directory):
+    """(`FeatureCache`, folder or address to write to)."""
+    if directory is None and isinstance(cache, (str, os.PathLike)) and "://" in os.fspath(cache):
+        cache, directory = FeatureCache(), os.fspath(cache)
+    cache = FeatureCache.get(cache)
+    directory = directory or getattr(cache, "directory", None)
+    if directory is None:
+        raise ValueError(
+            "`cache` must be a folder, an address or a FeatureCache with a folder. Received: "
+            f"cache={cache!r}, without one. Other processes cannot write into this one's memory."
+        )
+    return cache, os.fspath(directory) if "://" in directory else os.path.abspath(directory)
+
+
+def _source(beam, examples, staging):
+    """The transform that makes rows."""
+    from tatl_keras.training import beam_files
+
+    if isinstance(examples, beam.PTransform):
+        return examples
+    if hasattr(examples, "rows"):
+        if examples.rows is None:
+            raise ValueError(
+                "`examples` must be pictures in files. Received: a data set of TFDS, which is read "
+                "in its own order. Use `encode`."
+            )
+        path = beam_files.join(staging, "rows.jsonl")
+        located = examples.rows.assign(image=examples.rows["image"].map(_absolute))
+        lines = located[["id", "image", "text"]].to_dict("records")
+        beam_files.write(path, b"".join(json.dumps(row).encode() + b"\n" for row in lines))
+        return beam.io.ReadFromText(path) | beam.Map(json.loads)
+    if isinstance(examples, (list, tuple)) and all(isinstance(row, dict) for row in examples):
+        return beam.Create(examples)
+    raise ValueError(
+        "`examples` must be a data set of `data.load`, a list of dicts or a Beam transform. "
+        f"Received: examples={examples!r:.80}"
+    )
+
+
+def _absolute(path):
+    return path if not path or "://" in path else os.path.abspath(path)
+
+
+def _build(rows, encoders, cache, directory, staging, *, uses, augmented, preprocessor, **sizes):
+    """Adds the steps behind the rows to the pipeline, and makes the folders."""
+    import apache_beam as beam
+
+    from tatl_keras.training import beam_files, beam_pipeline, packing
+
+    rows, failed = beam_pipeline.check_rows(rows)
+    rows, failures = rows | beam.Reshuffle(), [failed]
+    names = ("dtype", "compute_dtype", "jit_compile", "views")
+    for modality, encoder in encoders.items():
+        parts = ("pooled", *(["tokens"] if f"{modality}_tokens" in uses else []))
+        spaces = cache.spaces(modality, encoder, preprocessor, parts, augmented)
+        folders = {space.id: beam_files.join(directory, space.id) for space in spaces}
+        for space in spaces:
+            text = json.dumps(space.description, indent=1)
+            beam_files.write(beam_files.join(folders[space.id], DESCRIPTION), text.encode())
+        views = augmented and cache.views and modality == "image"
+        augmentation = cache.augmentation if views else None
+        packed = beam_files.join(staging, f"{modality}.npz")
+        beam_files.write(packed, packing.pack(encoder, preprocessor, augmentation))
+        options = {name: getattr(cache, name) for name in (names if views else names[:-1])}
+        shared = beam_pipeline.shared()
+        for view in range(len(spaces)):
+            encode = beam_pipeline.EncodeRows(
+                modality, packed, options, folders, view, parts, shared=shared, **sizes
+            )
+            failures.append(rows | encode)
+    lines = failures | beam.Flatten() | "to JSON" >> beam.Map(json.dumps)
+    path = beam_files.join(staging, FAILED)
+    lines | "failed" >> beam.io.WriteToText(path, shard_name_template="")
+
+
+def _pipeline(beam, options):
+    """A pipeline; the DirectRunner is Beam's own in Python, which needs nothing else."""
+    from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+    if not isinstance(options, PipelineOptions):
+        options = PipelineOptions([] if options is None else list(options))
+    direct = options.view_as(StandardOptions).runner in _DIRECT
+    return beam.Pipeline(runner=FnApiRunner() if direct else None, options=options)
+
+
+def _run(beam, pipeline):
+    """Runs a pipeline to its end; returns its counters."""
+    from tatl_keras.training.beam_pipeline import COUNTERS
+
+    try:
+        result = pipeline.run()
+        result.wait_until_finish()
+    except RuntimeError as error:  # with the traceback of a worker as its text
+        words = [line for line in str(error).splitlines() if line.strip()]
+        raise RuntimeError(f"The pipeline failed: {words[-1] if words else error!r}") from error
+    wanted = beam.metrics.MetricsFilter().with_namespace(COUNTERS)
+    found = result.metrics().query(wanted)["counters"]
+    counts = {}
+    for counter in found:
+        name = counter.key.metric.name
+        counts[name] = counts.get(name, 0) + counter.result
+    return counts
+
+
+def _check_positive(**sizes):
+    for name, value in sizes.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"`{name}` must be an int of at least 1. Received: {name}={value!r}")
+
+
+def _import_beam():
+    try:
+        import apache_beam
+    except ImportError as error:
+        raise ImportError(
+            "`encode_with_beam` needs apache-beam, which is not installed. "
+            "Install tatl_keras[beam]."
+        ) from error
+    return apache_beam
