@@ -1,24 +1,31 @@
 """What goes on round `model.fit`: a run's folder, its records, figures and metrics."""
 
 from tatl_keras.features import EncodedDataset, FeatureCache
+from tatl_keras.training.augmentation import default_augmentation
 from tatl_keras.training.encode_with_beam import encode_with_beam
 from tatl_keras.training.feature_cache import encode
-from tatl_keras.training.figures import draw_curves, draw_predictions
+from tatl_keras.training.figures import draw_choices, draw_curves, draw_predictions
+from tatl_keras.training.head_solution import HeadSolution
 from tatl_keras.training.history import HistoryLog, read_history
 from tatl_keras.training.metrics import classification_metrics
+from tatl_keras.training.solve_head import solve_head
 from tatl_keras.training.workdir import create_workdir, read_json, write_json
 
 __all__ = [
     "EncodedDataset",
     "FeatureCache",
+    "HeadSolution",
     "HistoryLog",
     "classification_metrics",
     "create_workdir",
+    "default_augmentation",
+    "draw_choices",
     "draw_curves",
     "draw_predictions",
     "encode",
     "encode_with_beam",
     "read_history",
     "read_json",
+    "solve_head",
     "write_json",
 ]

@@ -1,0 +1,146 @@
+"""Solves the head of a model on frozen features, instead of training it."""
+
+from tatl_keras.training.head_arguments import (
+    check_arguments,
+    check_model,
+    class_weights,
+    labelled_texts,
+)
+from tatl_keras.training.head_rows import feature_batches, gather_rows
+from tatl_keras.training.head_search import STANDARD_ERRORS, Search
+from tatl_keras.training.head_solution import HeadSolution
+
+
+def solve_head(
+    model,
+    x,
+    y=None,
+    *,
+    solver="auto",
+    fusion="auto",
+    class_texts=None,
+    class_weight=None,
+    sample_weight=None,
+    batch_size=None,
+    feature_cache="memory",
+    verbose="auto",
+):
+    """Finds the best linear head on frozen features, with no epochs and no validation split.
+
+        logits = fused @ W + b
+        exact     minimal: sum_i w_i |onehot_i - x_i W - b|² + penalty |W|²
+        logistic  minimal: sum_i w_i cross-entropy(x_i W + b, label_i) + penalty / 2 |W|²
+
+    x is the fused vector with the image's part scaled by √(2 (1 - text_share)) and the text's by
+    √(2 text_share). "exact" has a closed form: one factorisation gives 41 penalties and, for each,
+    exactly what a fit without each example predicts for it. By the log-loss of these predictions
+    the penalty, the share of text, the weight of class texts, one modality alone and late fusion
+    (the sum of a head on pictures and one on text) are chosen, and a temperature that calibrates
+    the probabilities; all of it is folded into W and b. "logistic" chooses its penalty by
+    cross-validation. "auto" does both, compares them on the same held-out examples, and takes
+    "logistic" unless "exact" is better by two standard errors.
+
+    The head is an ordinary `Dense`: the model can be evaluated, saved, exported, or trained on
+    from there with `fit`. Computed in float64, loaded as float32.
+
+    Args:
+        model: a `TextAssistedClassifier` with frozen encoders whose fusion is linear: "concat"
+            without `hidden_dim`, or image or text alone.
+        x, y, sample_weight, batch_size: as `model.fit` takes them. Labels are ints, or names.
+        solver: "auto", "exact" or "logistic".
+        fusion: "auto", or the only one to look at: "concat", "late", "image_only", "text_only".
+        class_texts: what the classes are called or look like, as further rows without a picture:
+            "names" for the model's class names; a dict from class name or label to a text or a
+            list of texts; `None` for none. Helps most with few examples a class.
+        class_weight: dict from label to a factor of its examples' weights, as in `fit`. As many
+            repetitions of its examples do, but for what is left out: one example with its weight.
+        feature_cache: as in `fit`: "memory", a folder or a `FeatureCache`.
+        verbose: as in `fit`, while features are computed.
+
+    Returns:
+        A `HeadSolution`; its `report()` says what was chosen and why.
+
+    Raises:
+        ValueError: the fusion is not linear, or an encoder is not frozen; a label, weight, class
+            text or argument is not one of the above; a class has neither example nor text;
+            "logistic" is asked for more than 16,384 examples.
+
+    Example:
+
+    >>> from tatl_keras import data, training, zoo
+    >>> model = zoo.build("test_efficientnet_bert_concat", num_classes=2, seed=0)
+    >>> examples = data.synthetic.examples(2, 20, seed=0)
+    >>> solution = training.solve_head(model, examples, class_texts="names", verbose=0)
+    >>> solution.num_examples
+    20
+    >>> model.predict(examples, verbose=0).shape
+    (20, 2)
+    """
+    check_model(model)
+    check_arguments(model, solver, fusion)
+    batches = feature_batches(model, x, y, sample_weight, batch_size, feature_cache, verbose)
+    texts = labelled_texts(model, class_texts)
+    rows = gather_rows(model, batches, class_weights(model, class_weight), texts, feature_cache)
+    if rows.moments is not None and solver == "logistic":
+        raise ValueError(
+            f'`solver` must be "exact" or "auto" for more than {len(rows.x)} examples, of which '
+            f"only sums are kept. Received: solver={solver!r} and {rows.total} examples. "
+            "Train the head with `fit` instead."
+        )
+    search = Search(rows)
+    choice, reason = _choose(search, solver, fusion)
+    kernel, bias = choice.head()
+    model.head.set_weights([kernel, bias])
+    late = len(choice.parts) > 1
+    share, weight, penalty = choice.parts[-1]
+    return HeadSolution(
+        solver=choice.solver,
+        fusion=choice.fusion,
+        text_share=None if late else share,
+        class_text_weight=weight,
+        regularization=None if late else penalty,
+        scales=tuple(choice.held.scales.tolist()),
+        log_loss=choice.held.log_loss,
+        accuracy=choice.held.accuracy,
+        num_examples=rows.total,
+        choices=search.seen,
+        reason=reason,
+    )
+
+
+def _choose(search, solver, fusion):
+    """The `Choice` of a solver, and the reason for it."""
+    exact = search.exact(fusion)
+    if not search.scored.any():
+        found = search.logistic(exact) if solver == "logistic" else exact
+        why = "no class has a second example or a text, so that none can be left out"
+        return found, f"{found.solver}, {found.fusion}, with default settings: {why}."
+    if solver == "exact":
+        return exact, f"exact, {_outcome(exact.held)}, {_share(search)} left out one by one."
+    if search.rows.moments is not None:
+        why = f"logistic regression is not tried on {search.rows.total} examples"
+        return exact, f"exact, {_outcome(exact.held)}, {_share(search)} left out one by one; {why}."
+    logistic = search.logistic(exact)
+    if solver == "logistic":
+        return logistic, f"logistic, {_outcome(logistic.held)}, cross-validated."
+    like = search.on_folds(exact)
+    wins = like.gain(logistic.held, search.weights) > STANDARD_ERRORS
+    least = like.log_loss < logistic.held.log_loss
+    why = "by more" if wins else "but by less" if least else "not less"
+    verdict = "less" if least else "more"
+    reason = (
+        f"{'exact' if wins else 'logistic'}: on the same held-out examples exact has {verdict} "
+        f"log-loss ({_outcome(like)}) than logistic ({_outcome(logistic.held)})"
+    )
+    if least:
+        reason += f", {why} than {STANDARD_ERRORS:g} standard errors of the difference"
+    return (exact if wins else logistic), reason + "."
+
+
+def _outcome(held):
+    return f"held-out log-loss {held.log_loss:.4f}, accuracy {held.accuracy:.4f}"
+
+
+def _share(search):
+    scored, total = int(search.scored.sum()), search.rows.total
+    return f"{scored} of {total} examples" if scored < total else f"{total} examples"
