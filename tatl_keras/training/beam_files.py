@@ -30,8 +30,10 @@ def read(path):
     try:
         with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
             return file.read()
-    except (BeamIOError, ValueError) as error:  # ValueError: no such kind of address
-        raise OSError(str(error)) from error
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # every file system has errors of its own
+        raise OSError(f"{path} cannot be read: {error}") from error
 
 
 def write(path, contents):

@@ -9,6 +9,7 @@ from apache_beam.utils.shared import Shared
 
 from tatl_keras.data.pictures import look_at
 from tatl_keras.features import FeatureCache
+from tatl_keras.features.batches import default_batch_size
 from tatl_keras.features.filling import SHARD_BYTES, Filler
 from tatl_keras.features.keys import row_key
 from tatl_keras.training import beam_files
@@ -27,8 +28,8 @@ class EncodeRows(beam.PTransform):
                                               ├─ what no file has ─ groups by key ─ encode, write
         files of earlier runs ─ verify ─ keys ┘
 
-    Which rows are encoded together depends on their keys alone, so a bundle that a runner repeats
-    writes the same file once more, under the same name.
+    The keys of the missing rows decide which are encoded together, not runners and workers. So a
+    bundle that is repeated writes the same file once more, under the same name.
 
     Args:
         modality: "image" or "text".
@@ -37,8 +38,9 @@ class EncodeRows(beam.PTransform):
         folders: dict from the ids of the spaces, in the order of the views, to their folders.
         view: int, which of them to fill.
         parts: what is wanted, "pooled", or "pooled" and "tokens".
-        batch_size: int, rows the encoder sees at once.
+        batch_size: int, rows the encoder sees at once, or `None` for what suits the device.
         shard_rows: int, rows of a file, about.
+        shared: handle of `shared()`, one for all views of a modality.
 
     Returns:
         The `PCollection` of failed rows.
@@ -139,19 +141,19 @@ class _Missing(beam.DoFn):
 
 
 class _Encode(beam.DoFn):
-    """(number, [(key, row)]) → files. The encoder is made once in a process."""
+    """(number, [(key, row)]) → files. A process makes the encoder once, when it needs it."""
 
     def __init__(self, modality, packed, options, folders, view, batch_size, parts, shared):
         self._modality, self._packed, self._options = modality, packed, options
         self._folders, self._view, self._batch_size = folders, view, batch_size
         self._parts, self._shared = parts, shared
-
-    def setup(self):
-        self._filler = self._shared.acquire(self._make_filler)
-        space = self._filler.spaces[self._view]
-        self._writer = beam_files.ShardWriter(self._folders[space.id], space)
+        self._filler = self._writer = None
 
     def process(self, group):
+        if self._filler is None:
+            self._filler = self._shared.acquire(self._make_filler)
+            space = self._filler.spaces[self._view]
+            self._writer = beam_files.ShardWriter(self._folders[space.id], space)
         keys, values, size = [], [], 0
         for key, (name, path, value) in sorted(group[1]):
             if path:
@@ -177,8 +179,8 @@ class _Encode(beam.DoFn):
         encoder, preprocessor, augmentation = unpack(beam_files.read(self._packed))
         cache = FeatureCache(augmentation=augmentation, **self._options)
         filler = Filler(
-            self._modality, encoder, cache, preprocessor, self._parts, self._batch_size,
-            augmentation is not None,
+            self._modality, encoder, cache, preprocessor, self._parts,
+            self._batch_size or default_batch_size(), augmentation is not None,
         )  # fmt: skip
         found = [space.id for space in filler.spaces]
         if found != list(self._folders):

@@ -22,7 +22,7 @@ def encode_with_beam(
     directory=None,
     preprocessor=None,
     uses=None,
-    batch_size=32,
+    batch_size=None,
     augmented=False,
     shard_rows=SHARD_ROWS,
     pipeline_options=None,
@@ -32,9 +32,9 @@ def encode_with_beam(
         rows → key of each → not in the cache yet → one of equal ones → groups → encode → files
 
     Keys and files are those of `encode`, and so are the features, bit for bit, on processors of
-    one kind with the same `batch_size`, a multiple of 8: then no kernel lets a row's place in the
-    batch decide how its sums are rounded. (With other sizes rows of a transformer differ by some
-    1e-7 of the largest value, as they do between two runs of `encode`.)
+    one kind with one `batch_size` that is a multiple of 8: no kernel then lets a row's place in the
+    batch decide how its sums are rounded. With other sizes features of a transformer may differ by
+    some 1e-7 of the largest, as they do when `encode` is given the rows in another order.
 
     Rows that cannot be encoded do not stop the pipeline. They are in `failed.jsonl` in the cache,
     one `{"id", "image", "reason"}` a line; the file of an earlier run is replaced, or removed when
@@ -53,7 +53,8 @@ def encode_with_beam(
         cache: a folder, an address or a `FeatureCache`.
         directory: address to write to instead of the cache's own folder.
         preprocessor, uses, augmented: as in `encode`.
-        batch_size: int, how many rows an encoder sees at once.
+        batch_size: int, how many rows an encoder sees at once. Defaults to what suits the device
+            of a worker, as in `fit`.
         shard_rows: int, rows in a file, about; and the piece of work that goes to one worker.
         pipeline_options: Beam's flags as a list of strings, or its `PipelineOptions`. Defaults to
             the DirectRunner with one worker. `["--direct_num_workers=4",
@@ -81,7 +82,9 @@ def encode_with_beam(
     >>> done["image"], done["failed"]
     ({'encoded': 6, 'found': 0}, 0)
     """
-    _check_positive(batch_size=batch_size, shard_rows=shard_rows)
+    _check_positive(
+        shard_rows=shard_rows, **({} if batch_size is None else {"batch_size": batch_size})
+    )
     beam = _import_beam()
     from tatl_keras.training import beam_files
 
@@ -206,7 +209,7 @@ def _run(beam, pipeline):
     try:
         result = pipeline.run()
         result.wait_until_finish()
-    except RuntimeError as error:  # with the traceback of a worker as its text
+    except Exception as error:  # often with the traceback of a worker as its text
         words = [line for line in str(error).splitlines() if line.strip()]
         raise RuntimeError(f"The pipeline failed: {words[-1] if words else error!r}") from error
     wanted = beam.metrics.MetricsFilter().with_namespace(COUNTERS)
