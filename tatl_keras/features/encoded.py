@@ -90,10 +90,13 @@ class EncodedDataset:
         kept: dict of arrays, one row an example, that stay as they were.
         y, sample_weight: arrays, or `None`.
         memory_bytes: up to this many bytes `dataset` holds features in memory.
+        counts: dict from "image" and "text" to how many different ones were "encoded" now and
+            "found" in the cache, each view by itself.
     """
 
-    def __init__(self, modalities, kept, y, sample_weight, memory_bytes):
+    def __init__(self, modalities, kept, y, sample_weight, memory_bytes, counts=None):
         self._modalities, self._kept = modalities, kept
+        self.counts = counts or {}
         self.y, self.sample_weight = y, sample_weight
         self._memory_bytes = memory_bytes
         lengths = [len(kept[name]) for name in kept] + [len(m) for m in modalities]
