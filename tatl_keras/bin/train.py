@@ -115,7 +115,7 @@ def main(arguments):
             config, metrics = smoke(workdir, name)
         else:
             splits = _load_splits()
-            model = _build(len(splits["train"].class_names))
+            model = build(len(splits["train"].class_names))
             epochs, batch_size = _EPOCHS.value, common.BATCH_SIZE.value
             config, metrics = _fit(model, splits, workdir, epochs, batch_size)
     print(f"\n{records.result(metrics, config)}\n")
@@ -207,7 +207,7 @@ def _load_splits():
     return dict(zip(roles, data_flags.load(tuple(names)), strict=True))
 
 
-def _build(num_classes):
+def build(num_classes):
     """The model that the flags describe, compiled with its own recipe."""
     import keras
 
