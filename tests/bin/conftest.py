@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from absl.testing import flagsaver
 
-from tatl_keras.bin import cache, evaluate, export, predict, train, zoo
+from tatl_keras.bin import cache, encode, evaluate, export, predict, train, zoo
 from tatl_keras.bin import trained as trained_runs
 from tatl_keras.data import synthetic
 
 # Imported before any flag is saved: `flagsaver` forgets flags that are defined while it is on.
 PROGRAMS = {
     "train": train,
+    "encode": encode,
     "evaluate": evaluate,
     "predict": predict,
     "export": export,
