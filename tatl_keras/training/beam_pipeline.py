@@ -18,6 +18,7 @@ from tatl_keras.training.packing import unpack
 COUNTERS = "tatl_keras"
 _FAILED, _GOOD = "failed", "good"
 _KEYED = tuple[bytes, tuple[str, str, bytes]]  # (key, (name, path, contents))
+_FEW_ROWS, _GROUPS = 128, 16  # so that several workers have something to do
 _WEB = ("http:", "https:")
 
 
@@ -39,7 +40,7 @@ class EncodeRows(beam.PTransform):
         view: int, which of them to fill.
         parts: what is wanted, "pooled", or "pooled" and "tokens".
         batch_size: int, rows the encoder sees at once, or `None` for what suits the device.
-        shard_rows: int, rows of a file, about.
+        shard_rows: int, rows of a file at most, about.
         shared: handle of `shared()`, one for all views of a modality.
 
     Returns:
@@ -217,8 +218,9 @@ def _failure(row, reason):
 
 
 def _numbered(keyed, count, shard_rows):
-    """A row with the number of its group, which its key decides."""
-    return int.from_bytes(keyed[0][:8], "big") % -(-count // shard_rows), keyed
+    """A row with the number of its group, which its key decides; few rows make smaller groups."""
+    size = min(shard_rows, max(_FEW_ROWS, -(-count // _GROUPS)))
+    return int.from_bytes(keyed[0][:8], "big") % -(-count // size), keyed
 
 
 def shared():

@@ -55,7 +55,8 @@ def encode_with_beam(
         preprocessor, uses, augmented: as in `encode`.
         batch_size: int, how many rows an encoder sees at once. Defaults to what suits the device
             of a worker, as in `fit`.
-        shard_rows: int, rows in a file, about; and the piece of work that goes to one worker.
+        shard_rows: int, rows in a file at most, about; also the piece of work for one worker. Under
+            16 times as many rows are cut into smaller pieces, of 128 or more.
         pipeline_options: Beam's flags as a list of strings, or its `PipelineOptions`. Defaults to
             the DirectRunner with one worker. `["--direct_num_workers=4",
             "--direct_running_mode=multi_processing"]` takes four processes of this machine,

@@ -1,10 +1,8 @@
 """The Beam pipeline against the local way: same keys, same bits, whatever the runner does."""
 
 import hashlib
-import io
 import json
 import re
-import sys
 from pathlib import Path
 
 import keras
@@ -18,9 +16,8 @@ from tatl_keras.features import filling
 
 beam = pytest.importorskip("apache_beam", reason="needs apache-beam, the extra `beam`")
 
-from apache_beam.io.filesystem import FileMetadata, FileSystem  # noqa: E402
-
 from tatl_keras.training import beam_pipeline  # noqa: E402
+from tests.training.bucket import Bucket  # noqa: E402
 
 THREADS = ["--direct_num_workers=2", "--direct_running_mode=multi_threading"]
 PROCESSES = ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]
@@ -155,6 +152,17 @@ def test_training_finds_it_ready(pictures, examples, no_encoding):
         pictures.predict(examples, feature_cache="other", verbose=0)
 
 
+@pytest.mark.parametrize(
+    ("rows", "groups"), [(1, 1), (128, 1), (300, 3), (3000, 16), (16384, 16), (40000, 40)]
+)
+def test_few_rows_are_cut_into_pieces_for_several_workers(rows, groups):
+    keys = [hashlib.sha256(bytes([i % 256, i // 256])).digest() for i in range(rows)]
+    numbers = [beam_pipeline._numbered((key, "row"), rows, 1024)[0] for key in keys]
+    sizes = np.bincount(numbers, minlength=groups)
+    assert len(sizes) == groups
+    assert abs(sizes - rows / groups).max() <= 5 * (rows / groups) ** 0.5
+
+
 def test_only_what_is_missing_or_damaged_is_encoded(pictures, examples, manifest):
     some = data.load(str(manifest), {"some": examples.ids[:9]}, **QUIET)[0]
     training.encode(some, pictures, "cache", verbose=0)
@@ -248,79 +256,6 @@ def test_augmented_views(pictures, examples, no_encoding):
     assert (views[0] != views[1]).any(axis=1).all()
 
 
-class Upload(io.BytesIO):
-    """What is written becomes an object when it is closed."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.path = path
-
-    def close(self):
-        if not self.closed:
-            Bucket.objects[self.path] = self.getvalue()
-        super().close()
-
-
-class Bucket(FileSystem):
-    """Objects in memory under `bucket://…`, as in cloud storage: no folders, whole or not there."""
-
-    objects: dict[str, bytes] = {}
-
-    @classmethod
-    def scheme(cls):
-        return "bucket"
-
-    def join(self, basepath, *paths):
-        return "/".join([basepath.rstrip("/"), *paths])
-
-    def split(self, path):
-        head, _, tail = path.rpartition("/")
-        return head, tail
-
-    def mkdirs(self, path):
-        pass
-
-    def has_dirs(self):
-        return False
-
-    def _list(self, prefix):
-        return [self.metadata(path) for path in sorted(self.objects) if path.startswith(prefix)]
-
-    def create(self, path, *args, **kwargs):
-        return Upload(path)
-
-    def open(self, path, *args, **kwargs):
-        return io.BytesIO(self.objects[path])
-
-    def copy(self, source_file_names, destination_file_names):
-        for source, destination in zip(source_file_names, destination_file_names, strict=True):
-            self.objects[destination] = self.objects[source]
-
-    def rename(self, source_file_names, destination_file_names):
-        self.copy(source_file_names, destination_file_names)
-        self.delete(source_file_names)
-
-    def exists(self, path):
-        return path in self.objects
-
-    def size(self, path):
-        return len(self.objects[path])
-
-    def last_updated(self, path):
-        return 0.0
-
-    def checksum(self, path):
-        return str(hash(self.objects[path]))
-
-    def metadata(self, path):
-        return FileMetadata(path, self.size(path), 0.0)
-
-    def delete(self, paths):
-        for result in self.match(paths):
-            for file in result.metadata_list:
-                del self.objects[file.path]
-
-
 def test_files_go_to_an_address_and_come_back(pictures, examples, no_encoding):
     Bucket.objects.clear()
     rows = examples.rows.to_dict("records")
@@ -359,42 +294,3 @@ def test_workers_with_another_encoder_are_refused(pictures, examples, monkeypatc
     with pytest.raises(RuntimeError, match="Workers must have the encoder, .* Received: a worker"):
         training.encode_with_beam(examples, pictures, "cache", pipeline_options=THREADS)
     assert not files("cache") and not list(Path("cache").glob(".beam*"))
-
-
-def test_without_beam_the_extra_is_named(pictures, examples, monkeypatch):
-    monkeypatch.setitem(sys.modules, "apache_beam", None)
-    with pytest.raises(ImportError, match=r"Install tatl_keras\[beam\]"):
-        training.encode_with_beam(examples, pictures, "cache")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"cache": "memory"}, "`cache` must be a folder, .* Received: cache=<"),
-        ({"cache": None}, "`cache` must be a folder, .* Received: cache=None"),
-        ({"examples": "pets.csv"}, "`examples` must be .* Received: examples='pets.csv'"),
-        ({"examples": [b"GIF89a"]}, "`examples` must be .* Received: examples=.b'GIF89a'"),
-        ({"encoders": {}}, "`encoders` must be a model, or a dict .* Received: encoders={}"),
-        ({"batch_size": 0}, "`batch_size` must be an int .* Received: batch_size=0"),
-        ({"shard_rows": 2.0}, "`shard_rows` must be an int .* Received: shard_rows=2.0"),
-    ],
-)
-def test_wrong_arguments(pictures, examples, arguments, message):
-    given = {"examples": examples, "encoders": pictures, "cache": "cache"} | arguments
-    with pytest.raises(ValueError, match=message):
-        training.encode_with_beam(
-            given.pop("examples"), given.pop("encoders"), given.pop("cache"), **given
-        )
-    assert not list(Path(".").rglob("*.safetensors")) and not list(Path(".").rglob(".beam*"))
-
-
-def test_what_cannot_be_encoded_elsewhere(pictures, examples):
-    learning = zoo.compose(2, image="test_vit", fusion="image_only", frozen=False)
-    with pytest.raises(ValueError, match="`encoders` must have a frozen encoder. Received: none"):
-        training.encode_with_beam(examples, learning, "cache")
-    untaught = zoo.compose(2, text="test_text", fusion="text_only")
-    with pytest.raises(ValueError, match="`preprocessor` must have a vocabulary"):
-        training.encode_with_beam(examples, untaught, "cache")
-    examples.rows = None  # as of TFDS
-    with pytest.raises(ValueError, match="must be pictures in files. Received: a data set of TFDS"):
-        training.encode_with_beam(examples, pictures, "cache")
