@@ -23,7 +23,7 @@ _WEB = ("http:", "https:")
 
 
 class EncodeRows(beam.PTransform):
-    """Rows to files of features of one modality.
+    """What `look_at_rows` found to files of features of one space.
 
         rows ─ read, hash ─ one of each key ──┐
                                               ├─ what no file has ─ groups by key ─ encode, write
@@ -55,12 +55,9 @@ class EncodeRows(beam.PTransform):
         self._space, self._folder = list(folders.items())[view]
         self._encode = _Encode(modality, packed, options, folders, view, batch_size, parts, shared)
 
-    def expand(self, rows):
-        look = beam.ParDo(_Look(self._modality)).with_output_types(_KEYED)
-        looked = rows | look.with_outputs(_FAILED, main=_GOOD)
-        unique = looked[_GOOD] | "one of each key" >> beam.CombinePerKey(min)
+    def expand(self, unique):
         kept = (
-            rows.pipeline
+            unique.pipeline
             | beam.Create([self._folder])
             | beam.FlatMap(beam_files.list_shards)
             | beam.Reshuffle()
@@ -75,8 +72,7 @@ class EncodeRows(beam.PTransform):
             | "number" >> beam.Map(_numbered, AsSingleton(count), self._shard_rows)
             | "group" >> beam.GroupByKey()
         )
-        failed = groups | "encode" >> beam.ParDo(self._encode)
-        return (looked[_FAILED], failed) | "failed" >> beam.Flatten()
+        return groups | "encode" >> beam.ParDo(self._encode)
 
 
 class CheckRows(beam.DoFn):
@@ -97,6 +93,14 @@ def check_rows(rows):
     """`(good, failed)` of a `PCollection` of dicts."""
     checked = rows | beam.ParDo(CheckRows()).with_outputs(_FAILED, main=_GOOD)
     return checked[_GOOD], checked[_FAILED]
+
+
+def look_at_rows(rows, modality):
+    """`(unique, failed)`: one readable row for each different picture or text, by its key."""
+    look = beam.ParDo(_Look(modality)).with_output_types(_KEYED)
+    looked = rows | f"look at {modality}s" >> look.with_outputs(_FAILED, main=_GOOD)
+    unique = looked[_GOOD] | f"one of equal {modality}s" >> beam.CombinePerKey(min)
+    return unique, looked[_FAILED]
 
 
 class _Look(beam.DoFn):

@@ -182,11 +182,13 @@ def _build(rows, encoders, cache, directory, staging, *, uses, augmented, prepro
         beam_files.write(packed, packing.pack(encoder, preprocessor, augmentation))
         options = {name: getattr(cache, name) for name in (names if views else names[:-1])}
         shared = beam_pipeline.shared()
+        unique, failed = beam_pipeline.look_at_rows(rows, modality)
+        failures.append(failed)
         for view in range(len(spaces)):
             encode = beam_pipeline.EncodeRows(
                 modality, packed, options, folders, view, parts, shared=shared, **sizes
             )
-            failures.append(rows | encode)
+            failures.append(unique | encode)
     lines = failures | beam.Flatten() | "to JSON" >> beam.Map(json.dumps)
     path = beam_files.join(staging, FAILED)
     lines | "failed" >> beam.io.WriteToText(path, shard_name_template="")

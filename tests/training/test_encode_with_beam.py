@@ -244,8 +244,9 @@ def test_augmented_views(pictures, examples, no_encoding):
         examples, pictures, training.FeatureCache(**options), augmented=True, verbose=0
     )
     cache = training.FeatureCache("cache", **options)
-    done = training.encode_with_beam(examples, pictures, cache, augmented=True)
-    assert done["image"] == {"encoded": 40, "found": 0}
+    rows = [*examples.rows.to_dict("records"), {"id": "gone", "image": "gone.png"}]
+    done = training.encode_with_beam(rows, pictures, cache, augmented=True)
+    assert done["image"] == {"encoded": 40, "found": 0} and done["failed"] == 1
     no_encoding()
     found = training.encode(examples, pictures, cache, augmented=True, verbose=0)
     rows = np.arange(len(found))
