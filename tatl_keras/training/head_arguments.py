@@ -10,6 +10,7 @@ FUSIONS = ("auto", "concat", "late", "image_only", "text_only")
 
 
 def check_model(model):
+    """Raises a ValueError unless the head of a model can be solved."""
     if not isinstance(model, TextAssistedClassifier):
         raise ValueError(
             "`model` must be a TextAssistedClassifier. "
@@ -32,7 +33,8 @@ def check_model(model):
         )
 
 
-def check_arguments(model, solver, fusion):
+def check_arguments(model, solver, fusion, class_texts):
+    """Raises a ValueError unless these are known and fit each other."""
     if solver not in SOLVERS:
         raise ValueError(f"`solver` must be one of {SOLVERS}. Received: solver={solver!r}")
     fits = FUSIONS
@@ -42,6 +44,16 @@ def check_arguments(model, solver, fusion):
         raise ValueError(
             f"`fusion` must be one of {fits} for a model that reads {list(model.encoders)}. "
             f"Received: fusion={fusion!r}"
+        )
+    if fusion == "late" and solver == "logistic":
+        raise ValueError(
+            '`solver` must be "exact" or "auto" for late fusion. '
+            f"Received: solver={solver!r}, fusion={fusion!r}"
+        )
+    if fusion == "image_only" and class_texts is not None:
+        raise ValueError(
+            "`class_texts` must be None for a head that reads no text. "
+            f"Received: class_texts={class_texts!r}, fusion={fusion!r}"
         )
 
 

@@ -53,8 +53,8 @@ class HeadRows:
 
     @property
     def needs_class_texts(self):
-        """Whether some class has one example only, so that without class texts it is unknown."""
-        return bool(len(self.class_labels) and (self.counts < 2).any())
+        """Whether some class has no example, so that without class texts it is unknown."""
+        return bool((self.counts == 0).any())
 
     def scales(self, text_share):
         """Floats (D,): image √(2 (1 - share)) and text √(2 share); a single modality 1."""
@@ -112,19 +112,18 @@ def gather_rows(model, batches, class_weight=None, class_texts=(), feature_cache
     counts = np.zeros(classes, int)
     for batch in batches:
         x, labels, weights = _batch(model, batch, class_weight)
-        offsets = total + np.arange(len(labels))
+        places = total + np.arange(len(labels))
         total, counts = total + len(labels), counts + np.bincount(labels, minlength=classes)
-        kept.append((offsets[offsets % stride == 0], x[offsets % stride == 0], labels, weights))
-        kept[-1] = (*kept[-1][:2], *(part[offsets % stride == 0] for part in (labels, weights)))
         if moments is not None:
             moments.add(x, np.eye(classes)[labels], weights)
+        kept.append(_every(stride, (places, x, labels, weights)))
         while sum(len(part[0]) for part in kept) > MOST_ROWS:
             if moments is None:
                 moments = Moments(x.shape[1], classes)
-                for _, x_kept, y_kept, w_kept in kept:
-                    moments.add(x_kept, np.eye(classes)[y_kept], w_kept)
+                for _, *part in kept:
+                    moments.add(part[0], np.eye(classes)[part[1]], part[2])
             stride *= 2
-            kept = [tuple(p[part[0] % stride == 0] for p in part) for part in kept]
+            kept = [_every(stride, part) for part in kept]
     if not total:
         raise ValueError("`x` must hold an example of positive weight. Received: none")
     _, x, labels, weights = (np.concatenate(column) for column in zip(*kept, strict=True))
@@ -145,6 +144,12 @@ def feature_batches(model, x, y, sample_weight, batch_size, feature_cache, verbo
             return tensor_batches(x, y, sample_weight)
     options = {"feature_cache": feature_cache, "batch_size": batch_size, "verbose": verbose}
     return encoded(model, x, y, sample_weight, **options, learn=True).dataset(_BATCH_SIZE)
+
+
+def _every(stride, part):
+    """The rows of a part whose place, the first of its columns, is a multiple of `stride`."""
+    rows = part[0] % stride == 0
+    return tuple(column[rows] for column in part)
 
 
 def _batch(model, batch, class_weight):

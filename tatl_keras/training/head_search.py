@@ -97,19 +97,17 @@ class Search:
     def logistic(self, exact):
         """Multinomial logistic regression on the shares that `exact` chose.
 
-        The penalty is chosen by cross-validation: leave-one-out up to 40 examples, then 10 folds
-        that hold equally many of each class, 5 from 1,000 examples on. The path goes from strong
-        to weak penalties, each started from the one before, and ends when it grew worse twice.
+        The penalty is chosen by cross-validation on `folds`. The path goes from strong to weak
+        penalties, each started from the one before, and ends when it grew worse twice.
 
         Args:
-            exact: a `Choice` of `self.exact`; of late fusion, its best head on both is taken.
+            exact: a `Choice` of `self.exact`; for late fusion, the best head on both is taken.
 
         Returns:
             A `Choice`.
         """
         if len(exact.parts) > 1:
             both = [choice for (share, _), choice in self._paths.items() if 0 < share < 1]
-            both = both or [choice for choice in self._paths.values()]
             exact = min(both, key=lambda choice: choice.held.log_loss)
         share, weight, _ = exact.parts[0]
         ridge = self.rows.ridge(share, weight)
@@ -133,7 +131,12 @@ class Search:
         return judge(scores, self.labels, self.weights)
 
     def folds(self):
-        """Ints (N,): the fold of each row, classes spread evenly; -1 for rows never held out."""
+        """Ints (N,): the fold of each row, -1 for rows never held out.
+
+        As many folds as classes have examples on average, at least 2 and at most 10, or 5 from
+        1,000 rows on; each class is spread evenly. So few examples keep their frequencies, which
+        leaving out one alone would upset.
+        """
         count = len(self.labels)
         most = _FEW_FOLDS if count > _MANY_ROWS else _FOLDS
         number = min(most, max(2, count // len(np.unique(self.labels))))

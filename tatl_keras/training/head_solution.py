@@ -25,8 +25,14 @@ class HeadSolution:
 
     Example:
 
-    >>> from tatl_keras import training, zoo
-    >>> model = zoo.build("test_efficientnet_lstm_text_only", num_classes=2)
+    >>> row = {"solver": "exact", "fusion": "image_only", "text_share": 0.0}
+    >>> row |= {"class_text_weight": 0.0, "regularization": 1.0, "log_loss": 0.5, "accuracy": 0.9}
+    >>> rest = {"scales": (3.0,), "num_examples": 10, "reason": "exact, asked for."}
+    >>> print(HeadSolution(**row, **rest, choices=[row]).report())
+    exact, asked for.
+    <BLANKLINE>
+    head                                           penalty  log-loss  accuracy
+    exact image_only                                     1    0.5000    0.9000
     """
 
     solver: str

@@ -137,14 +137,14 @@ class Ridge:
 
         Args:
             penalty: float greater than zero.
-            folds: ints (count,), which fold each of the first rows is in.
+            folds: ints (count,), which fold each of the first rows is in; -1 for none.
 
         Returns:
-            Floats (count, C).
+            Floats (count, C); `nan` where a row is in no fold.
         """
         shrunk = 1 / (self.eigenvalues + penalty)
-        found = np.empty((len(folds), self.targets.shape[1]))
-        for fold in np.unique(folds):
+        found = np.full((len(folds), self.targets.shape[1]), np.nan)
+        for fold in np.unique(folds[folds >= 0]):
             rows = np.flatnonzero(folds == fold)
             z = self.coordinates[rows]
             residuals = self.targets[rows] - self.y_mean - z @ (shrunk[:, None] * self.projection)

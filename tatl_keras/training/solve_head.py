@@ -1,5 +1,6 @@
 """Solves the head of a model on frozen features, instead of training it."""
 
+from tatl_keras.features import FeatureCache
 from tatl_keras.training.head_arguments import (
     check_arguments,
     check_model,
@@ -77,10 +78,16 @@ def solve_head(
     (20, 2)
     """
     check_model(model)
-    check_arguments(model, solver, fusion)
-    batches = feature_batches(model, x, y, sample_weight, batch_size, feature_cache, verbose)
+    check_arguments(model, solver, fusion, class_texts)
+    cache = FeatureCache.get(feature_cache)
+    if cache is None:
+        raise ValueError(
+            '`feature_cache` must be "memory", a folder or a `FeatureCache`: a head is solved from '
+            "features that are kept. Received: feature_cache=None"
+        )
+    batches = feature_batches(model, x, y, sample_weight, batch_size, cache, verbose)
     texts = labelled_texts(model, class_texts)
-    rows = gather_rows(model, batches, class_weights(model, class_weight), texts, feature_cache)
+    rows = gather_rows(model, batches, class_weights(model, class_weight), texts, cache)
     if rows.moments is not None and solver == "logistic":
         raise ValueError(
             f'`solver` must be "exact" or "auto" for more than {len(rows.x)} examples, of which '
@@ -112,11 +119,14 @@ def _choose(search, solver, fusion):
     """The `Choice` of a solver, and the reason for it."""
     exact = search.exact(fusion)
     if not search.scored.any():
-        found = search.logistic(exact) if solver == "logistic" else exact
-        why = "no class has a second example or a text, so that none can be left out"
+        exact_only = solver == "exact" or fusion == "late" or search.rows.moments is not None
+        found = exact if exact_only else search.logistic(exact)
+        why = "no class has a second example, so that none can be left out"
         return found, f"{found.solver}, {found.fusion}, with default settings: {why}."
     if solver == "exact":
         return exact, f"exact, {_outcome(exact.held)}, {_share(search)} left out one by one."
+    if fusion == "late":
+        return exact, f"exact, the only solver of late fusion, {_outcome(exact.held)}."
     if search.rows.moments is not None:
         why = f"logistic regression is not tried on {search.rows.total} examples"
         return exact, f"exact, {_outcome(exact.held)}, {_share(search)} left out one by one; {why}."
