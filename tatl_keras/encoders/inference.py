@@ -21,7 +21,9 @@ def inference_function(encoder, *, dtype="float32", jit_compile=False, outputs=_
     (`fold_batch_norm`), which changes float32 outputs by some 1e-6 of their largest value, and
     `dtype="bfloat16"` rounds the weights and the result of every layer to 8 bits.
 
-    Rows do not mix: a row's outputs depend on no other row.
+    Rows do not mix, and on a CPU, in batches of a multiple of 8, no bit of a row's outputs depends
+    on the other rows nor on its place among them. (With other sizes the matrix kernels add up the
+    last rows in another order.)
 
     Args:
         encoder: an `Encoder`, frozen or not. It is left as it is. The function is made for its
