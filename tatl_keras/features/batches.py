@@ -9,6 +9,7 @@ from tatl_keras.encoders import inference_function
 from tatl_keras.features.views import augment_with
 
 _SHORTEST = 16  # tokens; texts are encoded at the smallest power of two that holds them
+_ROWS = 8  # an encoder sees a multiple of so many
 _FUNCTIONS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
@@ -21,8 +22,9 @@ def default_batch_size():
 def encoded_batches(values, modality, encoder, preprocessor, cache, parts, batch_size, seeds=None):
     """Yields the features of values, a batch at a time.
 
-    Every batch has `batch_size` rows when the encoder sees it (the last is filled up with zeros),
-    so that features do not depend on how many examples there are.
+    Every batch has `batch_size` rows when the encoder sees it, rounded up to a multiple of 8 and
+    filled up with zeros. So features do not depend on which examples come together, bit for bit:
+    with other numbers of rows CPU kernels sum some rows in another order.
 
     Args:
         values: list of what `rows.value_of` gives.
@@ -48,8 +50,9 @@ def encoded_batches(values, modality, encoder, preprocessor, cache, parts, batch
         batches = _image_batches(values, preprocessor, batch_size, cache.augmentation, seeds)
     else:
         batches = _text_batches(values, preprocessor, batch_size)
+    rows = -(-batch_size // _ROWS) * _ROWS
     for places, inputs, has in batches:
-        filled = {name: _fill(array, batch_size) for name, array in inputs.items()}
+        filled = {name: _fill(array, rows) for name, array in inputs.items()}
         outputs = encode(filled["images"] if modality == "image" else filled)
         outputs = {name: value.numpy()[: len(places)] for name, value in outputs.items()}
         yield places, outputs | {"has": np.asarray(has, np.uint8)}

@@ -92,6 +92,17 @@ class EncodedDataset:
         memory_bytes: up to this many bytes `dataset` holds features in memory.
         counts: dict from "image" and "text" to how many different ones were "encoded" now and
             "found" in the cache, each view by itself.
+
+    Example:
+
+    >>> from tatl_keras import data, training, zoo
+    >>> model = zoo.build("test_efficientnet_image_only", num_classes=2)
+    >>> features = training.encode(data.synthetic.examples(2, 6), model, verbose=0)
+    >>> len(features), features.counts
+    (6, {'image': {'encoded': 6, 'found': 0}})
+    >>> x = features.read([4, 0])
+    >>> x["image_pooled"].shape, x["has_image"].tolist()
+    ((2, 24), [1, 1])
     """
 
     def __init__(self, modalities, kept, y, sample_weight, memory_bytes, counts=None):

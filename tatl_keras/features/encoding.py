@@ -37,6 +37,21 @@ def encode_dataset(
     Raises:
         ValueError: the data set is empty or infinite, or a picture cannot be read.
         OSError: features are missing and the cache cannot be written.
+
+    Example:
+
+    >>> from tatl_keras import data, encoders, features
+    >>> encoder, converter = encoders.build_image("test_image")
+    >>> encoded = features.encode_dataset(
+    ...     data.synthetic.examples(2, 5),
+    ...     {"image": encoder},
+    ...     features.FeatureCache(),
+    ...     preprocessor=data.Preprocessor(converter),
+    ...     uses=("image_pooled", "has_image"),
+    ...     verbose=0,
+    ... )
+    >>> encoded.arrays()[0]["image_pooled"].shape
+    (5, 24)
     """
     total = int(dataset.cardinality())
     if total == tf.data.INFINITE_CARDINALITY:
