@@ -39,8 +39,8 @@ def inference_function(encoder, *, dtype="float32", jit_compile=False, outputs=_
     Returns:
         A function of a batch of what the encoder reads: `images` (B, H, W, 3), or a dict of
         "token_ids" and "padding_mask" (B, L), as arrays or tensors. It returns a dict of tensors,
-        "tokens" (B, T, D) and "pooled" (B, D), float32, and "mask" (B, T), int32. Each new shape
-        is compiled once, when it is first seen: give batches of one size.
+        "tokens" (B, T, D) and "pooled" (B, D), float32, and "mask" (B, T), int32. The first
+        shape is compiled by itself, and others together when a second is seen.
 
     Raises:
         ValueError: an argument is none of those above.
@@ -58,7 +58,7 @@ def inference_function(encoder, *, dtype="float32", jit_compile=False, outputs=_
     _check(encoder, dtype, jit_compile, outputs)
     network = _network(encoder, dtype)
 
-    @tf.function(autograph=False, jit_compile=jit_compile)
+    @tf.function(autograph=False, jit_compile=jit_compile, reduce_retracing=True)
     def compiled(inputs):
         encoded = network(inputs, training=False)
         return {name: encoded[name] for name in outputs}

@@ -147,11 +147,11 @@ class TextAssistedClassifier(keras.Model):
             metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
         self._weights_in_training = None
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
+        self.optimizer.build(self.trainable_variables)  # what is saved untrained loads in full
 
     def compile_from_config(self, config):
         """Compiles as before saving; Keras leaves this to classes with a `compile` of their own."""
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
 
     def call(self, inputs, training=None):
         return self.head(self.fusion(self.encode(inputs, training=training), training=training))
