@@ -7,7 +7,8 @@ Features of 1,280 image and 384 text channels. Each row is one problem: classes 
 text; late fusion; all with leave-one-out), `logistic` the cross-validated path after it. The peers
 are scikit-learn's RidgeClassifierCV (one share, the same 41 penalties, leave-one-out) and one fit
 of LogisticRegression. `error` is the largest difference between leave-one-out and refits of 10
-rows. CPU seconds of all threads, whose waiting counts too: take one. Medians. Writes benchmarks/results/solver.csv.
+rows. CPU seconds of all threads, whose waiting counts too: take one. Medians. Writes
+benchmarks/results/solver.csv.
 """
 
 import os
