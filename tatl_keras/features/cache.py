@@ -26,9 +26,10 @@ class FeatureCache:
     changed or cut files are noticed, named and computed again. `tatl-cache` lists, verifies and
     prunes it.
 
-    Memory: up to `memory_gb` of features, then rows are read from the disk as they are needed; and
-    about 500 bytes an example for its key, place and turn. While encoding, at most 1,024 examples
-    or 64 MiB of their raw bytes, and three times 64 MiB of features.
+    Memory: up to `memory_gb` of features (twice that without a folder); those of larger data sets
+    are read from the disk as they are needed. Besides, about 500 bytes an example for its key,
+    place and turn; while encoding, at most 1,024 examples or 64 MiB of their raw bytes, and three
+    times 64 MiB of features.
 
     Args:
         directory: folder, made when it is first written to; `None` keeps features in memory, for
@@ -71,6 +72,8 @@ class FeatureCache:
         jit_compile=False,
         memory_gb=4.0,
     ):
+        if directory is not None and not os.fspath(directory):
+            raise ValueError("`directory` must be a folder or None. Received: directory=''")
         self.directory = None if directory is None else os.path.abspath(os.fspath(directory))
         if self.directory is not None and os.path.exists(self.directory):
             if not os.path.isdir(self.directory):
@@ -88,6 +91,10 @@ class FeatureCache:
         self.dtype = dtype
         self.augmentation, self.views = augmentation, views
         self.compute_dtype, self.jit_compile = compute_dtype, bool(jit_compile)
+        if isinstance(memory_gb, bool) or not isinstance(memory_gb, (int, float)) or memory_gb < 0:
+            raise ValueError(
+                f"`memory_gb` must be a number of at least 0. Received: memory_gb={memory_gb!r}"
+            )
         self.memory_bytes = int(memory_gb * GIB)
         self._spaces = {}
 

@@ -166,10 +166,12 @@ class EncodedDataset:
             views = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
             views = views.map(lambda number: number % self.num_views)
         batches = tf.data.Dataset.zip(rows, views).batch(batch_size)
-        gather = self._from_memory() if self.nbytes <= self._memory_bytes else self._from_disk()
-        labels = [
-            None if part is None else tf.constant(part) for part in (self.y, self.sample_weight)
-        ]
+        read = self._in_memory() if self.nbytes <= self._memory_bytes else self.read
+        gather = _gathering(read, self.read(np.zeros(1, np.int64)))
+        with tf.device("CPU:0"):
+            labels = [
+                None if part is None else tf.constant(part) for part in (self.y, self.sample_weight)
+            ]
 
         def example(rows, views):
             rest = [None if part is None else tf.gather(part, rows) for part in labels]
@@ -177,29 +179,28 @@ class EncodedDataset:
 
         return batches.map(example, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
-    def _from_memory(self):
+    def _in_memory(self):
+        """`read` from arrays of all examples and views."""
         count = np.arange(len(self))
         views = [self.read(count, np.full_like(count, view)) for view in range(self.num_views)]
-        with tf.device("CPU:0"):
-            x = {name: tf.constant(np.concatenate([v[name] for v in views])) for name in views[0]}
-        return lambda rows, views: {
-            name: tf.gather(values, views * len(self) + rows) for name, values in x.items()
+        x = views[0]
+        if len(views) > 1:
+            x = {name: np.concatenate([view[name] for view in views]) for name in x}
+        return lambda rows, views: {n: v[views * len(self) + rows] for n, v in x.items()}
+
+
+def _gathering(read, like):
+    """`read` as a function of tensors; `like` is what it gives for one row.
+
+    NumPy arrays stay as they are: tensors captured by a data set are held several times.
+    """
+    kinds = [values.dtype for values in like.values()]
+
+    def gather(rows, views):
+        values = tf.numpy_function(lambda r, v: [*read(r, v).values()], [rows, views], kinds)
+        return {
+            name: tf.ensure_shape(value, (None, *like[name].shape[1:]))
+            for name, value in zip(like, values, strict=True)
         }
 
-    def _from_disk(self):
-        like = self.read(np.zeros(1, np.int64))
-        kinds = [values.dtype for values in like.values()]
-
-        def read_some(rows, views):
-            return list(self.read(rows, views).values())
-
-        def gather(rows, views):
-            read = tf.numpy_function(
-                lambda r, v: list(self.read(r, v).values()), [rows, views], kinds
-            )
-            return {
-                name: tf.ensure_shape(values, (None, *like[name].shape[1:]))
-                for name, values in zip(like, read, strict=True)
-            }
-
-        return gather
+    return gather

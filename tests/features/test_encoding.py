@@ -232,3 +232,10 @@ def test_values_and_sizes():
     assert rows.value_of(masked, "text", False) is None
     assert rows.size_of(pixels) == 18 and rows.size_of(b"abc") == 3
     assert rows.size_of({"a": pixels, "b": pixels}) == 36
+
+
+@pytest.mark.parametrize("given", [{"memory_gb": -1}, {"memory_gb": "2"}, {"directory": ""}])
+def test_options_out_of_bounds(given):
+    ((name, value),) = given.items()
+    with pytest.raises(ValueError, match=f"{name}.*Received: {name}={value!r}"):
+        FeatureCache(**given)
