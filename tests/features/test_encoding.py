@@ -238,4 +238,4 @@ def test_values_and_sizes():
 def test_options_out_of_bounds(given):
     ((name, value),) = given.items()
     with pytest.raises(ValueError, match=f"{name}.*Received: {name}={value!r}"):
-        FeatureCache(**given)
+        training.FeatureCache(**given)
