@@ -43,7 +43,9 @@ def test_a_solved_head_is_recorded(manifest, tmp_path):
     outcome = succeed(
         "train", MODEL, f"--data={manifest}", f"--workdir={workdir}", "--head_solver=exact",
         f"--class_texts={texts}", "--validation_split=validation",
+        f"--feature_cache={tmp_path / 'features'}",
     )  # fmt: skip
+    assert _files(tmp_path / "features")
     metrics = read_json(workdir / "metrics.json")
     assert metrics["head"]["solver"] == "exact" and metrics["epochs"] == 0
     assert metrics["head"]["reason"] in outcome.out
