@@ -14,9 +14,8 @@ def fit_logistic(ridge, weights, penalty, start=None, *, tolerance=1e-6, max_ste
         minimal over B, c:  sum_i w_i cross-entropy(softmax(z_i B + c), y_i) + penalty / 2 |B|²
 
     z are the coordinates of a `Ridge`: rotating the features changes neither the penalty nor the
-    result, and in these the second derivative is close to diagonal,
-    w̄ e_j + penalty with
-    w̄ = (1 - 1/C) / C, which L-BFGS is given to start from. So it takes tens of steps, not hundreds.
+    result. In these the second derivative is close to diagonal, c e_j + penalty with
+    c = (1 - 1/C) / C, which L-BFGS starts from, and so takes tens of steps, not hundreds.
 
     Shape letters: K fits, N rows, R rank, C classes.
 
