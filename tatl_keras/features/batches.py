@@ -52,7 +52,7 @@ def encoded_batches(values, modality, encoder, preprocessor, cache, parts, batch
         batches = _text_batches(values, preprocessor, batch_size)
     rows = -(-batch_size // _ROWS) * _ROWS
     for places, inputs, has in batches:
-        filled = {name: _fill(array, rows) for name, array in inputs.items()}
+        filled = {name: _fill(tensor, rows - len(places)) for name, tensor in inputs.items()}
         outputs = encode(filled["images"] if modality == "image" else filled)
         outputs = {name: value.numpy()[: len(places)] for name, value in outputs.items()}
         yield places, outputs | {"has": np.asarray(has, np.uint8)}
@@ -85,8 +85,8 @@ def _image_batches(values, preprocessor, batch_size, augmentation, seeds):
             tf.data.AUTOTUNE,
         )
     start = 0
-    for batch in dataset.batch(batch_size).prefetch(2).as_numpy_iterator():
-        has = batch["has_image"]
+    for batch in dataset.batch(batch_size).prefetch(2):  # tensors: these arrays are large
+        has = batch["has_image"].numpy()
         yield np.arange(start, start + len(has)), {"images": batch["images"]}, has
         start += len(has)
 
@@ -114,9 +114,11 @@ def _tensor_batches(values, modality, batch_size):
         yield np.arange(start, start + len(some)), inputs, np.ones(len(some))
 
 
-def _fill(array, rows):
-    padding = [(0, rows - len(array))] + [(0, 0)] * (array.ndim - 1)
-    return np.pad(array, padding)
+def _fill(tensor, missing):
+    """Adds rows of zeros."""
+    if not missing:
+        return tensor
+    return tf.pad(tensor, [(0, missing)] + [(0, 0)] * (len(tensor.shape) - 1))
 
 
 def _lengths(mask):
