@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from tatl_keras.training.calibration import Held, judge
+from tatl_keras.training.folds import balanced_folds
 from tatl_keras.training.logistic import fit_logistic
 
 PENALTIES = np.logspace(-3, 3, 41)  # of least squares, in units of `Ridge.size`
@@ -137,14 +138,8 @@ class Search:
         1,000 rows on; each class is spread evenly. So few examples keep their frequencies, which
         leaving out one alone would upset.
         """
-        count = len(self.labels)
-        most = _FEW_FOLDS if count > _MANY_ROWS else _FOLDS
-        number = min(most, max(2, count // len(np.unique(self.labels))))
-        order = np.random.default_rng(0).permutation(count)
-        order = order[np.argsort(self.labels[order], kind="stable")]
-        folds = np.full(len(self.scored), -1)
-        folds[np.flatnonzero(self.scored)[order]] = np.arange(count) % number
-        return folds
+        most = _FEW_FOLDS if len(self.labels) > _MANY_ROWS else _FOLDS
+        return balanced_folds(self.labels, self.scored, most)
 
     def _logistic_path(self, ridge, like):
         folds = self.folds()
