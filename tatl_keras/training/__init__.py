@@ -2,6 +2,7 @@
 
 from tatl_keras.features import EncodedDataset, FeatureCache
 from tatl_keras.training.augmentation import default_augmentation
+from tatl_keras.training.catch_up import CatchUp, catch_up
 from tatl_keras.training.encode_with_beam import encode_with_beam
 from tatl_keras.training.feature_cache import encode
 from tatl_keras.training.few_shot import solve_few_shot
@@ -10,28 +11,34 @@ from tatl_keras.training.figures import draw_choices, draw_curves, draw_predicti
 from tatl_keras.training.head_solution import HeadSolution
 from tatl_keras.training.history import HistoryLog, read_history
 from tatl_keras.training.metrics import classification_metrics
+from tatl_keras.training.rethink import rethink
+from tatl_keras.training.rethink_figure import draw_rethinking
 from tatl_keras.training.solve_head import solve_head
 from tatl_keras.training.tip_adapter import tip_adapter_logits
 from tatl_keras.training.workdir import create_workdir, read_json, write_json
 from tatl_keras.training.zero_shot import class_embeddings, zero_shot_logits
 
 __all__ = [
+    "CatchUp",
     "EncodedDataset",
     "FeatureCache",
     "FewShotSolution",
     "HeadSolution",
     "HistoryLog",
     "class_embeddings",
+    "catch_up",
     "classification_metrics",
     "create_workdir",
     "default_augmentation",
     "draw_choices",
     "draw_curves",
     "draw_predictions",
+    "draw_rethinking",
     "encode",
     "encode_with_beam",
     "read_history",
     "read_json",
+    "rethink",
     "solve_few_shot",
     "solve_head",
     "tip_adapter_logits",

@@ -12,7 +12,7 @@ import pytest
 import tatl_keras
 from tests.project import source
 
-SCRIPTS = ("train", "evaluate", "predict", "export", "zoo")
+SCRIPTS = ("train", "evaluate", "predict", "export", "zoo", "encode", "cache", "rethink")
 
 
 @pytest.fixture(scope="module")
