@@ -3,6 +3,8 @@
 from tatl_keras.features import EncodedDataset, FeatureCache
 from tatl_keras.training.augmentation import default_augmentation
 from tatl_keras.training.catch_up import CatchUp, catch_up
+from tatl_keras.training.certificate import Certificate
+from tatl_keras.training.certify import certify
 from tatl_keras.training.encode_with_beam import encode_with_beam
 from tatl_keras.training.feature_cache import encode
 from tatl_keras.training.few_shot import solve_few_shot
@@ -10,6 +12,7 @@ from tatl_keras.training.few_shot_solution import FewShotSolution
 from tatl_keras.training.figures import draw_choices, draw_curves, draw_predictions
 from tatl_keras.training.head_solution import HeadSolution
 from tatl_keras.training.history import HistoryLog, read_history
+from tatl_keras.training.leaks import find_leaks
 from tatl_keras.training.metrics import classification_metrics
 from tatl_keras.training.rethink import rethink
 from tatl_keras.training.rethink_figure import draw_rethinking
@@ -20,13 +23,15 @@ from tatl_keras.training.zero_shot import class_embeddings, zero_shot_logits
 
 __all__ = [
     "CatchUp",
+    "Certificate",
     "EncodedDataset",
     "FeatureCache",
     "FewShotSolution",
     "HeadSolution",
     "HistoryLog",
-    "class_embeddings",
     "catch_up",
+    "certify",
+    "class_embeddings",
     "classification_metrics",
     "create_workdir",
     "default_augmentation",
@@ -36,6 +41,7 @@ __all__ = [
     "draw_rethinking",
     "encode",
     "encode_with_beam",
+    "find_leaks",
     "read_history",
     "read_json",
     "rethink",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from absl.testing import flagsaver
 
-from tatl_keras.bin import cache, encode, evaluate, export, predict, rethink, train, zoo
+from tatl_keras.bin import cache, certify, encode, evaluate, export, predict, rethink, train, zoo
 from tatl_keras.bin import trained as trained_runs
 from tatl_keras.data import synthetic
 
@@ -24,6 +24,7 @@ PROGRAMS = {
     "export": export,
     "zoo": zoo,
     "cache": cache,
+    "certify": certify,
     "rethink": rethink,
 }
 CLASSES = 3
