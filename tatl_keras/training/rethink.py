@@ -1,5 +1,6 @@
 """Does pre-training help here, and for how long: random and pretrained weights side by side."""
 
+import collections
 import csv
 import dataclasses
 import itertools
@@ -153,8 +154,9 @@ def _train_missing(runner, wanted, grid, path, on_run):
     """Trains what the file lacks; returns a dict from (size, seed, arm) to its rows."""
     rows = _read(path, grid)
     missing = [run for run in wanted if run not in rows]
-    started = time.monotonic()
+    seconds = collections.defaultdict(list)
     for done, (size, seed, arm) in enumerate(missing, start=1):
+        started = time.monotonic()
         chosen = choose_rows(runner.labels, size, seed)
         order = draw_order(chosen, grid[-1], runner.batch_size, seed)
         results = runner.run(arm, seed, order, grid)
@@ -163,12 +165,19 @@ def _train_missing(runner, wanted, grid, path, on_run):
             known | result | {"samples": result["step"] * runner.batch_size} for result in results
         ]
         _write(path, rows)
+        seconds[arm].append(time.monotonic() - started)
         if on_run is not None:
-            left = len(missing) - done
-            mean = (time.monotonic() - started) / done
-            progress = {"done": len(wanted) - left, "left": left, "seconds_left": left * mean}
+            left = [run[2] for run in missing[done:]]
+            progress = {"done": len(wanted) - len(left), "left": len(left)}
+            progress |= {"seconds_left": _seconds_left(seconds, left)}
             on_run(known | {"accuracy": results[-1]["accuracy"]} | progress)
     return rows
+
+
+def _seconds_left(seconds, arms):
+    """What arms will take: as long as before, or as long as all on average."""
+    everything = np.mean([value for values in seconds.values() for value in values])
+    return float(sum(np.mean(seconds.get(arm, everything)) for arm in arms))
 
 
 def _read(path, grid):

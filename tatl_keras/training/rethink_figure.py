@@ -45,6 +45,7 @@ def draw_rethinking(curves, path, found=None):
         if (found or {}).get(size) is not None:
             _mark(axes, found[size])
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.set_xlabel("training steps")
         axes.yaxis.set_major_formatter("{x:.0%}")
         axes.set_ylim(0, 1.0)

@@ -12,9 +12,11 @@ import tensorflow as tf
 from tatl_keras import models, training
 from tatl_keras.data import synthetic
 from tatl_keras.training import rethink_runs, rethink_samples, rethink_words
+from tatl_keras.training.rethink import _seconds_left
 
 MODEL = "test_efficientnet_bert_concat"
 ARMS = rethink_runs.ARMS
+REAL = {"arms": ("random", "frozen"), "sizes": [6], "seeds": 1, "steps": 2}
 
 
 @pytest.fixture(scope="module")
@@ -95,41 +97,47 @@ def test_all_arms_are_asked_to_see_the_same(pretended, splits, tmp_path):
     assert not np.array_equal(orders[6, 0][0][1], orders[6, 1][0][1])
 
 
-def test_all_arms_do_see_the_same(splits, tmp_path, monkeypatch):
-    """What reaches `fit`, by its labels; and pictures and their features belong together."""
+@pytest.fixture(scope="module")
+def whole(splits, tmp_path_factory):
+    """The workdir of a real comparison, and what reached `fit`: batches, by arm."""
     fit, seen = models.TextAssistedClassifier.fit, collections.defaultdict(list)
 
     def spy(self, batches, **kwargs):
-        labels = np.concatenate([y.numpy() for _, y in batches])
         raw = "image" in batches.element_spec[0]
-        seen[raw].append(labels)
-        if raw:
-            pictures = np.concatenate([x["image"].numpy() for x, _ in batches])
-            assert all(known[picture] == y for picture, y in zip(pictures, labels, strict=True))
+        seen["random" if raw else "frozen"] += list(batches.as_numpy_iterator())
         return fit(self, batches, **kwargs)
 
+    workdir = tmp_path_factory.mktemp("runs") / "whole"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models.TextAssistedClassifier, "fit", spy)
+        compare(splits, workdir, **REAL)
+    return workdir, seen
+
+
+def test_all_arms_do_see_the_same(whole, splits):
+    workdir, seen = whole
+    labels = {arm: np.concatenate([y for _, y in batches]) for arm, batches in seen.items()}
+    assert len(labels["random"]) == 2 * 5
+    assert np.array_equal(labels["random"], labels["frozen"])
+    pictures = np.concatenate([x["image"] for x, _ in seen["random"]])
     known = {x["image"].numpy(): int(y) for x, y in splits[0]}
-    monkeypatch.setattr(models.TextAssistedClassifier, "fit", spy)
-    options = {"arms": ("random", "frozen"), "sizes": [6], "seeds": 1}
-    summary = compare(splits, tmp_path / "run", **options)
-    random, frozen = (np.concatenate(seen[raw]) for raw in (True, False))
-    assert len(random) == 4 * 5 and np.array_equal(random, frozen)
-    assert [int(row["samples"]) for row in read(tmp_path / "run")] == [5, 10, 15, 20] * 2
-    assert set(summary["sizes"]["6"]) == {"frozen"}
+    assert [known[picture] for picture in pictures] == labels["random"].tolist()
+    features = np.concatenate([x["image_pooled"] for x, _ in seen["frozen"]])
+    first = {picture: features[pictures == picture][0] for picture in pictures}
+    assert len(first) == len(np.unique(features, axis=0)) == 6
+    assert all(np.array_equal(first[p], f) for p, f in zip(pictures, features, strict=True))
+    assert [int(row["samples"]) for row in read(workdir)] == [5, 10] * 2
 
 
-def test_a_second_call_trains_what_is_missing_and_changes_nothing_else(splits, tmp_path):
-    options = {"sizes": [6], "seeds": 1, "steps": 2}
-    both = ("random", "frozen")
-    compare(splits, tmp_path / "whole", arms=both, **options)
-    trained = []
-    for arms in (["frozen"], both, both):
-        compare(splits, tmp_path / "parts", arms=arms, on_run=trained.append, **options)
+def test_a_second_call_trains_what_is_missing_and_changes_nothing_else(whole, splits, tmp_path):
+    trained, parts = [], tmp_path / "parts"
+    for arms in (["frozen"], REAL["arms"], REAL["arms"]):
+        compare(splits, parts, on_run=trained.append, **(REAL | {"arms": arms}))
     assert [run["arm"] for run in trained] == ["frozen", "random"]
-    curves = [(tmp_path / name / "curves.csv").read_bytes() for name in ("whole", "parts")]
+    curves = [(folder / "curves.csv").read_bytes() for folder in (whole[0], parts)]
     assert curves[0] == curves[1]
-    found = [json.loads((tmp_path / n / "summary.json").read_text()) for n in ("whole", "parts")]
-    assert found[0] == found[1]
+    found = [json.loads((folder / "summary.json").read_text()) for folder in (whole[0], parts)]
+    assert found[0] == found[1] and set(found[0]["sizes"]["6"]) == {"frozen"}
 
 
 def test_a_stop_keeps_what_was_finished(pretended, splits, tmp_path):
@@ -148,6 +156,12 @@ def test_a_stop_keeps_what_was_finished(pretended, splits, tmp_path):
     compare(splits, tmp_path / "whole")
     names = ("run", "whole")
     assert len({(tmp_path / name / "curves.csv").read_bytes() for name in names}) == 1
+
+
+def test_time_left_knows_that_arms_differ():
+    seconds = {"random": [30.0, 50.0], "frozen": [4.0]}
+    left = _seconds_left(seconds, ["random", "frozen", "frozen", "finetuned"])
+    assert left == pytest.approx(40 + 4 + 4 + 28)  # 28: the mean of all three
 
 
 def test_a_training_with_lines_missing_is_done_again(pretended, splits, tmp_path):
