@@ -12,7 +12,7 @@ import pytest
 import tatl_keras
 from tests.project import source
 
-SCRIPTS = ("train", "evaluate", "predict", "export", "zoo", "encode", "cache", "rethink")
+SCRIPTS = ("train", "evaluate", "predict", "export", "zoo", "encode", "cache", "rethink", "certify")
 
 
 @pytest.fixture(scope="module")
