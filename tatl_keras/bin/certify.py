@@ -56,7 +56,7 @@ def main(arguments):
         model, examples, told = _smoke()
     else:
         if common.MODEL.value is None:
-            common.MODEL.value = DEFAULT_MODEL
+            flags.FLAGS[common.MODEL.name].value = DEFAULT_MODEL
         examples = data_flags.load("all")
         told = {name: _keys(examples, name) for name in ("group", "split")}
         model = train.build(len(examples.class_names))

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tatl_keras.bin import common, train
 from tatl_keras.data import synthetic
 from tests.bin.conftest import read_json, run_program, succeed
 
@@ -40,6 +41,19 @@ def test_it_writes_a_certificate(torn, tmp_path):
         assert (output / name).stat().st_size > 1000 and name in outcome.out
     again = run_program("certify", *words)
     assert again.status == 1 and "--output must be a new folder" in again.err
+
+
+def test_the_default_model_has_encoders_that_come_with_the_library(torn, monkeypatch):
+    built = {}
+
+    def build(num_classes):
+        built[common.MODEL.value] = num_classes
+        raise ValueError("far enough")
+
+    monkeypatch.setattr(train, "build", build)
+    outcome = run_program("certify", f"--data={torn}")
+    assert outcome.status == 1 and "far enough" in outcome.err
+    assert built == {"efficientnet_lite0_minilm_concat": 2}
 
 
 def test_smoke_needs_no_data(tmp_path):
