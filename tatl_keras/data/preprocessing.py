@@ -5,6 +5,7 @@ import keras_hub
 import tensorflow as tf
 
 from tatl_keras.data.images import decode_image, flatten_alpha
+from tatl_keras.data.tokenizers import pieces, start_and_end
 
 _RESERVED_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 _CHARACTERS_PER_TOKEN = 32
@@ -29,7 +30,8 @@ class Preprocessor(keras_hub.models.Preprocessor):
         image_converter: a `keras_hub.layers.ImageConverter` with an `image_size`, or `None` for a
             model that takes no pictures.
         tokenizer: a WordPiece tokenizer of KerasHub (`BertTokenizer`, `DistilBertTokenizer`), with
-            or without a vocabulary (`adapt` learns one), or `None` for a model that takes no text.
+            or without a vocabulary (`adapt` learns one); a `CLIPTokenizer`, with which a model
+            cannot be exported; or `None` for a model that takes no text.
         sequence_length: int ≥ 3, tokens per text, [CLS] and [SEP] included. Defaults to 64.
 
     Call arguments:
@@ -160,15 +162,15 @@ class Preprocessor(keras_hub.models.Preprocessor):
             return {name: value[0] for name, value in batch.items()}
         text = self._clean_text(text)
         has_text = tf.strings.length(text) > 0
-        tokenizer = self.tokenizer
+        start, end = start_and_end(self.tokenizer)
         pack = keras_hub.layers.StartEndPacker(
             self.sequence_length,
-            start_value=tokenizer.cls_token_id,
-            end_value=tokenizer.sep_token_id,
-            pad_value=tokenizer.pad_token_id,
+            start_value=start,
+            end_value=end,
+            pad_value=self.tokenizer.pad_token_id,
             return_padding_mask=True,
         )
-        token_ids, padding_mask = pack(tokenizer(text))
+        token_ids, padding_mask = pack(pieces(self.tokenizer, text))
         return {
             "token_ids": tf.ensure_shape(token_ids, [None, self.sequence_length]),
             "padding_mask": tf.cast(padding_mask & has_text[:, tf.newaxis], tf.int32),

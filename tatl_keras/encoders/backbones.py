@@ -8,10 +8,15 @@ import random
 import keras
 import keras_hub
 
+from tatl_keras.encoders.clip import CLIPImageTower, CLIPTextTower
 from tatl_keras.encoders.sasa import SASAResNet
 
 # Backbones that KerasHub does not have.
-OWN = {"SASAResNet": SASAResNet}
+OWN = {
+    "CLIPImageTower": CLIPImageTower,
+    "CLIPTextTower": CLIPTextTower,
+    "SASAResNet": SASAResNet,
+}
 
 
 def backbone_class(name):

@@ -71,7 +71,7 @@ def build_image(
         _warn_if_random(name)
         backbone = _random_image_backbone(name, size, dtype, seed)
     else:
-        backbone = presets.load_backbone(preset, dtype)
+        backbone = presets.load_backbone(preset, dtype, "image")
         _check_architecture(name, preset, backbone)
     encoder = ImageEncoder(backbone, frozen=frozen, preset=preset, dtype=dtype)
     converter = (
@@ -87,7 +87,7 @@ def build_text(
     *,
     preset=NAMES_OWN,
     frozen=True,
-    pooling="mean",
+    pooling=None,
     vocabulary_size=None,
     embedding_dim=None,
     units=None,
@@ -104,7 +104,7 @@ def build_text(
             are used, the embedding frozen; by default there is none and all is learned.
         frozen: bool, whether no pretrained weight learns. Defaults to True. "lstm" and "embed" are
             made to be trained: there it holds for a preset's token embedding only.
-        pooling: "mean" or "cls", for transformers. Defaults to "mean".
+        pooling: "mean", "cls" or "end", for transformers; see `TransformerTextEncoder`.
         vocabulary_size: int, number of token ids where the vocabulary is yet to be learned.
         embedding_dim: int, for "lstm" and "embed" without preset.
         units: int, for "lstm".
@@ -141,7 +141,7 @@ def build_text(
         backbone = _random_backbone(name, sizes, dtype, seed)
     else:
         _check_sizes(preset, sizes, ())
-        backbone = presets.load_backbone(preset, dtype)
+        backbone = presets.load_backbone(preset, dtype, "text")
         _check_architecture(name, preset, backbone)
     encoder = TransformerTextEncoder(
         backbone, frozen=frozen, preset=preset, pooling=pooling, dtype=dtype

@@ -108,6 +108,24 @@ def _all_sasa():
         )
 
 
+def _clip(name, preset, patch_size, image_layers, image_dim, text_dim, channels):
+    """CLIP of Radford et al. 2021, table 20: 64 channels a head, both towers."""
+    sizes = dict(num_heads=image_dim // 64, hidden_dim=image_dim, intermediate_dim=4 * image_dim)
+    image = dict(patch_size=patch_size, num_layers=image_layers, image_shape=(224, 224, 3))
+    yield (
+        f"clip_vit_{name}",
+        Architecture(
+            "image", "CLIPImageTower", sizes | image | {"projection_dim": channels}, preset
+        ),
+    )
+    sizes = dict(num_heads=text_dim // 64, hidden_dim=text_dim, intermediate_dim=4 * text_dim)
+    text = dict(vocabulary_size=49408, num_layers=12, max_sequence_length=77)
+    yield (
+        f"clip_text_{name}",
+        Architecture("text", "CLIPTextTower", sizes | text | {"projection_dim": channels}, preset),
+    )
+
+
 _LITE0 = dict(
     stackwise_width_coefficients=[1.0] * 7,
     stackwise_depth_coefficients=[1.0] * 7,
@@ -176,6 +194,8 @@ _TEST_TEXT = dict(
     max_sequence_length=64,
 )
 
+_TEST_CLIP = dict(num_layers=2, num_heads=2, hidden_dim=16, intermediate_dim=32, projection_dim=12)
+
 ARCHITECTURES = types.MappingProxyType(
     {
         "resnet50": Architecture(
@@ -220,6 +240,19 @@ ARCHITECTURES = types.MappingProxyType(
         ),
         "test_vit": Architecture("image", "ViTBackbone", _TEST_VIT, image_size=(32, 32), seed=0),
         "test_text": Architecture("text", "BertBackbone", _TEST_TEXT, seed=0),
+        "test_clip": Architecture(
+            "image",
+            "CLIPImageTower",
+            _TEST_CLIP | {"patch_size": 8, "image_shape": (32, 32, 3)},
+            image_size=(32, 32),
+            seed=0,
+        ),
+        "test_clip_text": Architecture(
+            "text", "CLIPTextTower", _TEST_CLIP | {"vocabulary_size": 1024}, seed=0
+        ),
+        **dict(_clip("b16", "clip_vit_base_patch16", 16, 12, 768, 512, 512)),
+        **dict(_clip("b32", "clip_vit_base_patch32", 32, 12, 768, 512, 512)),
+        **dict(_clip("l14", "clip_vit_large_patch14", 14, 24, 1024, 768, 768)),
         **dict(_all_sasa()),
     }
 )
@@ -243,7 +276,8 @@ def names(kind):
     Example:
 
     >>> names("text")
-    ['bert_base', 'bert_tiny', 'embed', 'lstm', 'minilm', 'test_text']
+    ['bert_base', 'bert_tiny', 'clip_text_b16', 'clip_text_b32', 'clip_text_l14', 'embed', 'lstm',
+     'minilm', 'test_clip_text', 'test_text']
     """
     if kind not in ("image", "text"):
         raise ValueError(

@@ -10,6 +10,7 @@ import keras_hub
 
 from tatl_keras.encoders.backbones import dtype_policy_scope
 from tatl_keras.encoders.catalog import ARCHITECTURES, names
+from tatl_keras.encoders.clip import tower_of
 
 FOLDER_VARIABLE = "TATL_KERAS_PRESETS"
 
@@ -29,13 +30,14 @@ class PresetError(ValueError):
     """
 
 
-def load_backbone(preset, dtype=None):
+def load_backbone(preset, dtype=None, kind=None):
     """Loads a KerasHub backbone with its weights, computing in `dtype` whatever it is stored in.
 
     Args:
         preset: KerasHub preset name, `kaggle://`, `hf://` or other handle, local directory, or a
             short name of this library that has a preset.
         dtype: dtype or policy of the computation. Defaults to Keras's dtype policy.
+        kind: "image" or "text": of a backbone with two towers (CLIP), the one to return.
 
     Raises:
         PresetError: nothing could be loaded.
@@ -43,7 +45,8 @@ def load_backbone(preset, dtype=None):
     policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
     location = locate(preset)
     with explain_failure(preset), dtype_policy_scope(policy):
-        return keras_hub.models.Backbone.from_preset(location, dtype=policy)
+        backbone = keras_hub.models.Backbone.from_preset(location, dtype=policy)
+        return backbone if kind is None else tower_of(backbone, kind)
 
 
 def load_image_converter(preset):

@@ -22,6 +22,7 @@ class TransformerTextEncoder(TextEncoder):
         tokens = transformer(token_ids, padding_mask)                   (B, L, D)
         pooled = sum_t mask_t · tokens_t / max(1, sum_t mask_t)         (B, D), pooling="mean"
         pooled = tokens_0 where any mask_t, else 0                      (B, D), pooling="cls"
+        pooled = tokens_e, e the last t with mask_t, or else 0          (B, D), pooling="end"
         mask   = padding_mask                                           (B, L), int32
 
     Shape letters: B batch, L text length, D channels. Tokens and pooled are float32 under every
@@ -30,9 +31,9 @@ class TransformerTextEncoder(TextEncoder):
     block is a transformer layer. BERT's own pooler (a tanh layer on [CLS], made for next-sentence
     prediction) is not read and never learns.
 
-    The default is the mean for every model: sentence encoders such as MiniLM are trained with it,
-    and without fine-tuning the mean of BERT's states describes a sentence better than its [CLS]
-    state does.
+    The default is the mean for every model but CLIP's text tower, which was trained with the end
+    token: sentence encoders such as MiniLM are trained with the mean, and without fine-tuning the
+    mean of BERT's states describes a sentence better than its [CLS] state does.
 
     Args:
         backbone: a KerasHub text backbone with inputs `token_ids`, `padding_mask` and perhaps
@@ -41,7 +42,7 @@ class TransformerTextEncoder(TextEncoder):
         frozen: bool, whether no weight learns. Defaults to True.
         unfrozen_last_n: int or None, how many blocks at the end learn when not frozen.
         preset: string or None, where the weights came from, for the record.
-        pooling: "mean" or "cls". Defaults to "mean".
+        pooling: "mean", "cls" or "end". Defaults to "end" for CLIP, else to "mean".
 
     Call arguments:
         inputs: dict of "token_ids" (B, L), integers, and "padding_mask" (B, L), integers or
@@ -80,13 +81,14 @@ class TransformerTextEncoder(TextEncoder):
         frozen=True,
         unfrozen_last_n=None,
         preset=None,
-        pooling="mean",
+        pooling=None,
         **kwargs,
     ):
         super().__init__(frozen=frozen, unfrozen_last_n=unfrozen_last_n, preset=preset, **kwargs)
-        if pooling not in ("mean", "cls"):
+        pooling = getattr(backbone, "pooling", "mean") if pooling is None else pooling
+        if pooling not in ("mean", "cls", "end"):
             raise ValueError(
-                f"`pooling` must be 'mean' or 'cls'. Received: pooling={pooling!r}. "
+                f"`pooling` must be 'mean', 'cls' or 'end'. Received: pooling={pooling!r}. "
                 "Sentence encoders such as MiniLM are trained with 'mean'."
             )
         _check_backbone(backbone)
@@ -127,7 +129,9 @@ class TransformerTextEncoder(TextEncoder):
             pooled = self._average(tokens, mask=mask)
         else:
             present = ops.any(ops.cast(mask, "bool"), axis=1, keepdims=True)
-            pooled = ops.where(present, tokens[:, 0], 0.0)
+            place = _last(mask) if self.pooling == "end" else ops.zeros_like(mask[:, 0])
+            pooled = ops.take_along_axis(tokens, place[:, None, None], axis=1)[:, 0]
+            pooled = ops.where(present, pooled, 0.0)
         return {"tokens": tokens, "pooled": pooled, "mask": mask}
 
     def get_config(self):
@@ -149,6 +153,11 @@ class TransformerTextEncoder(TextEncoder):
 
     def _fingerprint(self):
         return [type(self.backbone).__name__, essential_config(self.backbone), self.pooling]
+
+
+def _last(mask):
+    """The place of the last 1 of each row of (B, L); 0 where there is none."""
+    return ops.argmax(mask * (ops.arange(ops.shape(mask)[1], dtype="int32") + 1), axis=1)
 
 
 def _hidden_states(output):

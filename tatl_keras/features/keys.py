@@ -7,6 +7,8 @@ import json
 import keras
 import numpy as np
 
+from tatl_keras.data.tokenizers import is_byte_pair, read_vocabulary
+
 # Raise these when the same weights and inputs would give other features than before.
 ENCODING_VERSION = 1
 PREPROCESSING_VERSION = 1
@@ -105,8 +107,9 @@ def _preprocessing(modality, preprocessor):
         return version | {"image_converter": serialized(preprocessor.image_converter)}
     tokenizer = preprocessor.tokenizer
     config = {k: v for k, v in serialized(tokenizer)["config"].items() if k != "vocabulary"}
-    config["split_on_cjk"] = tokenizer.split_on_cjk  # KerasHub leaves it out
-    vocabulary = json.dumps(tokenizer.get_vocabulary()).encode()
+    if not is_byte_pair(tokenizer):
+        config["split_on_cjk"] = tokenizer.split_on_cjk  # KerasHub leaves it out
+    vocabulary = json.dumps(read_vocabulary(tokenizer)).encode()
     return version | {
         "tokenizer": {"class": type(tokenizer).__name__, "config": config},
         "vocabulary": hashlib.sha256(vocabulary).hexdigest(),

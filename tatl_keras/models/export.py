@@ -6,6 +6,8 @@ import tempfile
 
 import tensorflow as tf
 
+from tatl_keras.data.tokenizers import is_byte_pair
+
 
 def export(model, filepath, overwrite=False):
     """Writes a SavedModel that TensorFlow Serving, or any TensorFlow, loads without this library.
@@ -32,7 +34,8 @@ def export(model, filepath, overwrite=False):
         overwrite: bool, replace what is there.
 
     Raises:
-        ValueError: the model has no preprocessor, or one whose vocabulary is not learned yet.
+        ValueError: the model has no preprocessor, or one whose vocabulary is not learned yet,
+            or the byte-pair tokenizer of CLIP, whose table of words would grow in a server.
         FileExistsError: `filepath` exists and `overwrite` is false.
 
     Example:
@@ -56,6 +59,13 @@ def export(model, filepath, overwrite=False):
         raise ValueError(
             "`model` must be trained before it is exported. "
             "Received: a model whose vocabulary is not learned yet. Call `fit` first."
+        )
+    if is_byte_pair(model.preprocessor.tokenizer):
+        raise ValueError(
+            "`model` must have a WordPiece tokenizer to be exported. Received: tokenizer="
+            f"{type(model.preprocessor.tokenizer).__name__}, whose table in the graph grows with "
+            "every word a server meets. Serve the model from Python, or pair the pictures with "
+            "another text encoder (minilm)."
         )
     if os.path.exists(filepath) and not overwrite:
         raise FileExistsError(

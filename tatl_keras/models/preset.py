@@ -135,7 +135,8 @@ def _stored_parts(model, references):
 
 
 def _load_encoder(encoder, part, reference):
-    backbone = encoders.presets.load_backbone(reference["preset"])
+    kind = part.removesuffix("_encoder")
+    backbone = encoders.presets.load_backbone(reference["preset"], kind=kind)
     encoder.backbone.set_weights(backbone.get_weights())
     digest = encoder.digest()
     if digest != reference["digest"]:

@@ -6,6 +6,8 @@ import json
 import keras
 import numpy as np
 
+from tatl_keras.data.tokenizers import read_vocabulary, write_vocabulary
+
 
 def pack(encoder, preprocessor, augmentation=None):
     """Configurations and weights as one `.npz`; nothing in it is executed when it is read.
@@ -31,7 +33,7 @@ def pack(encoder, preprocessor, augmentation=None):
         "encoder": keras.saving.serialize_keras_object(encoder),
         "preprocessor": keras.saving.serialize_keras_object(preprocessor),
         "augmentation": keras.saving.serialize_keras_object(augmentation),
-        "vocabulary": None if tokenizer is None else tokenizer.get_vocabulary(),
+        "vocabulary": None if tokenizer is None else read_vocabulary(tokenizer),
     }
     file = io.BytesIO()
     arrays = {str(i): keras.ops.convert_to_numpy(w) for i, w in enumerate(encoder.weights)}
@@ -54,5 +56,5 @@ def unpack(contents):
         encoder, preprocessor = parts["encoder"], parts["preprocessor"]
         encoder.set_weights([arrays[str(i)] for i in range(len(encoder.weights))])
     if vocabulary is not None:
-        preprocessor.tokenizer.set_vocabulary(vocabulary)
+        write_vocabulary(preprocessor.tokenizer, vocabulary)
     return encoder, preprocessor, parts["augmentation"]

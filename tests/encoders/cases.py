@@ -50,12 +50,14 @@ IMAGE = {
     "test_sasa": lambda **kwargs: sasa("conv", **kwargs),
     "test_sasa_full": lambda **kwargs: sasa("attention", **kwargs),
     "resnet": resnet,
+    "test_clip": lambda **kwargs: encoders.build_image("test_clip", **kwargs)[0],
 }
 TEXT = {
     "test_text": lambda **kwargs: encoders.build_text("test_text", **kwargs)[0],
     "distil_bert": distil_bert,
     "lstm": lstm,
     "embed": embed,
+    "test_clip_text": lambda **kwargs: encoders.build_text("test_clip_text", **kwargs)[0],
 }
 ALL = {**IMAGE, **TEXT}
 # name → (tokens, channels) of what `inputs_of` gives.
@@ -69,6 +71,8 @@ SIZES = {
     "distil_bert": (7, 14),
     "lstm": (7, 6),
     "embed": (7, 5),
+    "test_clip": (16, 12),
+    "test_clip_text": (7, 12),
 }
 
 

@@ -50,11 +50,15 @@ def text_preset(tmp_path_factory):
 def test_every_name_is_listed_once():
     image, text = encoders.names("image"), encoders.names("text")
     assert image == sorted(
-        ["efficientnet_lite0", "resnet101", "resnet50", "test_image", "test_vit"]
+        ["clip_vit_b16", "clip_vit_b32", "clip_vit_l14", "test_clip"]
+        + ["efficientnet_lite0", "resnet101", "resnet50", "test_image", "test_vit"]
         + ["vit_b16", "vit_l16", "test_sasa", "test_sasa_full"]
         + [f"sasa_resnet{n}{end}" for n in (26, 38, 50) for end in ("", "_full")]
     )
-    assert text == ["bert_base", "bert_tiny", "embed", "lstm", "minilm", "test_text"]
+    assert text == sorted(
+        ["bert_base", "bert_tiny", "embed", "lstm", "minilm", "test_text", "test_clip_text"]
+        + ["clip_text_b16", "clip_text_b32", "clip_text_l14"]
+    )
     with pytest.raises(ValueError, match="kind='video'"):
         encoders.names("video")
 

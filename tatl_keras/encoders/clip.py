@@ -1,0 +1,217 @@
+"""CLIP's two towers, each with its projection: tokens of pictures and of texts in one space."""
+
+import keras
+import keras_hub
+import numpy as np
+from keras import ops
+
+
+class _Tower(keras.Model):
+    """A functional model that is rebuilt from the arguments of its constructor."""
+
+    def __init__(self, inputs, outputs, arguments, dtype, **kwargs):
+        super().__init__(inputs, outputs, dtype=dtype, **kwargs)
+        self._arguments = arguments
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            **self._arguments,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        if isinstance(config.get("dtype"), dict):
+            config["dtype"] = keras.dtype_policies.deserialize(config["dtype"])
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable(package="tatl_keras")
+class CLIPImageTower(_Tower):
+    """CLIP's vision transformer, every token projected into the space shared with texts.
+
+        sequence = transformer(class token, patches)     (B, 1 + N, hidden_dim)
+        output   = sequence @ W                          (B, 1 + N, D)
+
+    `output[:, 0]` is the picture's embedding, as `CLIPBackbone.get_vision_embeddings` gives it.
+
+    Shape letters: B batch, N patches, D = `projection_dim`.
+
+    Args:
+        patch_size: int, side of a patch in pixels.
+        hidden_dim, num_layers, num_heads, intermediate_dim: ints, of the transformer.
+        projection_dim: int, channels of the shared space.
+        intermediate_activation: name of an activation. Defaults to "quick_gelu".
+        image_shape: (height, width, channels) of the pictures, height = width.
+        dtype: dtype or policy of the computation.
+        **kwargs: `name`, `trainable`.
+
+    Call arguments:
+        inputs: floats (B, H, W, 3).
+
+    Returns:
+        Floats (B, 1 + N, D).
+
+    Raises:
+        ValueError: `hidden_dim` is no multiple of `num_heads`, or the pictures are not square.
+
+    Example:
+
+    >>> from tatl_keras.encoders.clip import CLIPImageTower
+    >>> CLIPImageTower(8, 16, 2, 2, 32, 12, image_shape=(32, 32, 3)).output_shape
+    (None, 17, 12)
+
+    Reference: Radford et al. 2021, section 2.4, https://arxiv.org/abs/2103.00020.
+    """
+
+    def __init__(
+        self,
+        patch_size,
+        hidden_dim,
+        num_layers,
+        num_heads,
+        intermediate_dim,
+        projection_dim,
+        *,
+        intermediate_activation="quick_gelu",
+        image_shape=(224, 224, 3),
+        dtype=None,
+        **kwargs,
+    ):
+        policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        arguments = dict(
+            patch_size=patch_size,
+            hidden_dim=hidden_dim,
+            num_layers=num_layers,
+            num_heads=num_heads,
+            intermediate_dim=intermediate_dim,
+            intermediate_activation=intermediate_activation,
+            image_shape=tuple(image_shape),
+        )
+        encoder = keras_hub.models.CLIPVisionEncoder(**arguments, dtype=policy)
+        places = encoder.embedding.position_ids  # KerasHub leaves them zero without a preset
+        places.assign(np.arange(places.shape[1])[None])
+        projection = _projection(projection_dim, policy, "vision_projection")
+        arguments["projection_dim"] = projection_dim
+        inputs = encoder.input["images"]
+        super().__init__(inputs, projection(encoder.output), arguments, policy, **kwargs)
+        self.transformer_layers = encoder.encoder_layers
+        self.patch_size = patch_size
+
+    @classmethod
+    def from_backbone(cls, backbone):
+        """The tower of a `keras_hub.models.CLIPBackbone`, with its weights."""
+        encoder = backbone.vision_encoder
+        names = ("patch_size", "hidden_dim", "num_layers", "num_heads", "intermediate_dim")
+        names += ("intermediate_activation", "image_shape")
+        return _copy(cls, backbone, encoder, names, backbone.vision_projection)
+
+
+@keras.saving.register_keras_serializable(package="tatl_keras")
+class CLIPTextTower(_Tower):
+    """CLIP's text transformer, every token projected into the space shared with pictures.
+
+        sequence = transformer(token_ids)                (B, L, hidden_dim), causal
+        output   = (sequence @ W) mask                   (B, L, D)
+
+    The output at the end token, the last real one, is the text's embedding, as
+    `CLIPBackbone.get_text_embeddings` gives it.
+
+    Shape letters: B batch, L text length, D = `projection_dim`.
+
+    Args:
+        vocabulary_size: int.
+        hidden_dim, num_layers, num_heads, intermediate_dim: ints, of the transformer.
+        projection_dim: int, channels of the shared space.
+        intermediate_activation: name of an activation. Defaults to "quick_gelu".
+        max_sequence_length: int, largest L. Defaults to 77.
+        dtype: dtype or policy of the computation.
+        **kwargs: `name`, `trainable`.
+
+    Call arguments:
+        inputs: dict of "token_ids" and "padding_mask", ints (B, L); real tokens come first.
+
+    Returns:
+        Floats (B, L, D).
+
+    Raises:
+        ValueError: `hidden_dim` is no multiple of `num_heads`.
+
+    Example:
+
+    >>> from tatl_keras.encoders.clip import CLIPTextTower
+    >>> CLIPTextTower(31, 16, 2, 2, 32, 12).output_shape
+    (None, None, 12)
+
+    Reference: Radford et al. 2021, section 2.4, https://arxiv.org/abs/2103.00020.
+    """
+
+    pooling = "end"
+
+    def __init__(
+        self,
+        vocabulary_size,
+        hidden_dim,
+        num_layers,
+        num_heads,
+        intermediate_dim,
+        projection_dim,
+        *,
+        intermediate_activation="quick_gelu",
+        max_sequence_length=77,
+        dtype=None,
+        **kwargs,
+    ):
+        policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        arguments = dict(
+            vocabulary_size=vocabulary_size,
+            hidden_dim=hidden_dim,
+            num_layers=num_layers,
+            num_heads=num_heads,
+            intermediate_dim=intermediate_dim,
+            intermediate_activation=intermediate_activation,
+            max_sequence_length=max_sequence_length,
+        )
+        encoder = keras_hub.models.CLIPTextEncoder(
+            **arguments, embedding_dim=hidden_dim, dtype=policy
+        )
+        projection = _projection(projection_dim, policy, "text_projection")
+        arguments["projection_dim"] = projection_dim
+        mask = keras.Input((None,), dtype="int32", name="padding_mask")
+        outputs = projection(encoder.output)
+        outputs = outputs * ops.cast(mask, outputs.dtype)[..., None]
+        inputs = {**encoder.input, "padding_mask": mask}
+        super().__init__(inputs, outputs, arguments, policy, **kwargs)
+        self.transformer_layers = encoder.encoder_layers
+        self.vocabulary_size = vocabulary_size
+        self.max_sequence_length = max_sequence_length
+
+    @classmethod
+    def from_backbone(cls, backbone):
+        """The tower of a `keras_hub.models.CLIPBackbone`, with its weights."""
+        encoder = backbone.text_encoder
+        names = ("vocabulary_size", "hidden_dim", "num_layers", "num_heads", "intermediate_dim")
+        names += ("intermediate_activation", "max_sequence_length")
+        return _copy(cls, backbone, encoder, names, backbone.text_projection)
+
+
+def tower_of(backbone, kind):
+    """A backbone itself, but of one with two towers that of `kind`, "image" or "text"."""
+    if not isinstance(backbone, keras_hub.models.CLIPBackbone):
+        return backbone
+    tower = {"image": CLIPImageTower, "text": CLIPTextTower}[kind]
+    return tower.from_backbone(backbone)
+
+
+def _projection(channels, policy, name):
+    return keras.layers.Dense(channels, use_bias=False, dtype=policy, name=name)
+
+
+def _copy(cls, backbone, encoder, names, projection):
+    arguments = {name: getattr(encoder, name) for name in names}
+    tower = cls(**arguments, projection_dim=backbone.projection_dim, dtype=backbone.dtype_policy)
+    tower.set_weights([*encoder.get_weights(), *projection.get_weights()])
+    return tower

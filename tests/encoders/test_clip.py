@@ -1,0 +1,130 @@
+"""CLIP's towers against KerasHub's own model, from a tiny local preset."""
+
+import keras_hub
+import numpy as np
+import pytest
+
+from tatl_keras import data, encoders, training, zoo
+from tatl_keras.features.keys import describe, identify
+from tatl_keras.models.preset import from_preset
+from tatl_keras.training.packing import pack, unpack
+
+TEXTS = ["a Red fly", "", "BUTTERFLY a a a a a a a a"]
+
+
+def backbone():
+    vision = dict(patch_size=8, hidden_dim=10, num_layers=2, num_heads=2, intermediate_dim=14)
+    text = dict(embedding_dim=6, hidden_dim=6, num_layers=1, num_heads=3, intermediate_dim=22)
+    made = keras_hub.models.CLIPBackbone(
+        keras_hub.models.CLIPVisionEncoder(**vision, image_shape=(24, 24, 3)),
+        keras_hub.models.CLIPTextEncoder(**text, vocabulary_size=31, max_sequence_length=11),
+        projection_dim=7,
+    )
+    made.vision_encoder.embedding.position_ids.assign(np.arange(10)[None])
+    return made
+
+
+def tokenizer(**kwargs):
+    letters = ["a", "b", "d", "e", "f", "l", "r", "t", "u", "y"]
+    merges = ["b u", "t t", "r e", "f l", "fl y</w>", "re d</w>"]
+    words = letters + [f"{one}</w>" for one in letters]
+    words += [merge.replace(" ", "") for merge in merges]
+    words += ["<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {word: place for place, word in enumerate(words, start=1)}
+    return keras_hub.models.CLIPTokenizer(vocabulary, merges, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def preset(tmp_path_factory):
+    folder = str(tmp_path_factory.mktemp("clip"))
+    backbone().save_to_preset(folder)
+    keras_hub.layers.CLIPImageConverter(image_size=(24, 24), scale=1 / 255).save_to_preset(folder)
+    tokenizer().save_to_preset(folder)
+    return folder
+
+
+@pytest.mark.parametrize("pad_with_end_token", [False, True])
+def test_texts_become_the_ids_of_kerashub(pad_with_end_token):
+    words = tokenizer(pad_with_end_token=pad_with_end_token)
+    found = data.Preprocessor(tokenizer=words, sequence_length=9)({"text": TEXTS})
+    theirs = keras_hub.models.CLIPPreprocessor(words, sequence_length=9)
+    expected = theirs({"prompts": TEXTS, "images": None})
+    np.testing.assert_array_equal(found["token_ids"], expected["token_ids"])
+    present = np.array([[1], [0], [1]])
+    np.testing.assert_array_equal(found["padding_mask"], expected["padding_mask"] * present)
+    assert len(set(np.asarray(found["token_ids"])[0])) > 4  # not all unknown
+
+
+def test_towers_give_kerashubs_embeddings(preset, rng):
+    whole = keras_hub.models.Backbone.from_preset(preset)
+    image_encoder, converter = encoders.build_image(preset)
+    text_encoder, words = encoders.build_text(preset)
+    assert (image_encoder.grid, converter.image_size) == ((3, 3), (24, 24))
+    assert (image_encoder.num_blocks, text_encoder.num_blocks) == (2, 1)
+    assert text_encoder.pooling == "end" and image_encoder.frozen and text_encoder.frozen
+    pictures = rng.normal(size=(3, 24, 24, 3)).astype("float32")
+    found = image_encoder(pictures)
+    expected = whole.get_vision_embeddings(pictures)
+    np.testing.assert_allclose(found["pooled"], expected, rtol=1e-5, atol=1e-6)
+    patches = whole.vision_projection(whole.vision_encoder({"images": pictures}))[:, 1:]
+    np.testing.assert_allclose(found["tokens"], patches, rtol=1e-5, atol=1e-6)
+    inputs = data.Preprocessor(tokenizer=words, sequence_length=9)({"text": TEXTS})
+    found = np.asarray(text_encoder(inputs)["pooled"])
+    expected = np.asarray(whole.get_text_embeddings(inputs["token_ids"]))
+    np.testing.assert_allclose(found[[0, 2]], expected[[0, 2]], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(found[1], np.zeros(7))
+    assert encoders.build_image(preset)[0].digest() == image_encoder.digest()
+
+
+def test_the_last_block_learns_with_what_follows(preset):
+    encoder, _ = encoders.build_image(preset)
+    encoder.unfreeze(last_n=1)
+    layers = {weight.path.split("/")[0] for weight in encoder.trainable_weights}
+    assert layers == {"encoder_block_1", "layer_norm", "vision_projection"}
+
+
+def test_a_name_with_a_preset(preset):
+    encoder, _ = encoders.build_text("clip_text_b16", preset=preset)
+    assert encoder.digest() == encoders.build_text(preset)[0].digest()
+    with pytest.raises(ValueError, match="must hold a BertBackbone.*holds a CLIPTextTower"):
+        encoders.build_text("bert_base", preset=preset)
+
+
+def test_patches_of_a_random_tower_have_places():
+    encoder, _ = encoders.build_image("test_clip")
+    picture = np.zeros((1, 32, 32, 3), "float32")
+    tokens = np.asarray(encoder(picture)["tokens"])[0]
+    assert np.abs(tokens - tokens[0]).max(axis=1)[1:].min() > 1e-4
+
+
+def test_features_know_their_merges_and_travel_packed(preset):
+    encoder, words = encoders.build_text(preset)
+    preprocessor = data.Preprocessor(tokenizer=words, sequence_length=9)
+    again, packed, _ = unpack(pack(encoder, preprocessor))
+    assert again.digest() == encoder.digest()
+    expected, found = preprocessor({"text": TEXTS}), packed({"text": TEXTS})
+    np.testing.assert_array_equal(found["token_ids"], expected["token_ids"])
+    names = {identify(describe("text", encoder, one)) for one in (preprocessor, packed)}
+    assert len(names) == 1
+    words.set_vocabulary_and_merges(words.vocabulary, words.merges[:-1])
+    assert identify(describe("text", encoder, preprocessor)) not in names
+
+
+def test_from_texts_to_classes_without_a_picture(preset, tmp_path):
+    model = zoo.compose(2, image=preset, text=preset, fusion="concat", sequence_length=9)
+    examples = data.synthetic.examples(2, 6, seed=0)
+    assert model.predict(examples, verbose=0).shape == (6, 2)
+    inputs = model.preprocessor({"text": ["red fly", "a butterfly", "red"]})
+    texts = model.text_encoder(inputs)["pooled"]
+    classes = training.class_embeddings(texts, [0, 1, 0])
+    pictures = np.random.default_rng(0).uniform(0, 255, (4, 24, 24, 3)).astype("uint8")
+    features = model.image_encoder(model.preprocessor({"image": pictures})["images"])["pooled"]
+    logits = training.zero_shot_logits(features, classes)
+    assert logits.shape == (4, 2) and np.abs(logits).max() <= 100 + 1e-9
+    with pytest.raises(ValueError, match="tokenizer=CLIPTokenizer.*grows"):
+        model.export(str(tmp_path / "1"))
+    model.save_to_preset(tmp_path / "preset")
+    loaded = from_preset(tmp_path / "preset")
+    np.testing.assert_allclose(
+        loaded.predict(examples, verbose=0), model.predict(examples, verbose=0), atol=1e-6
+    )
