@@ -45,7 +45,7 @@ def test_an_installed_script_shows_its_flags_without_tensorflow(name):
 
 def test_help_has_meaning_choices_and_default():
     text = common.help_text(train)
-    assert "  --feature_cache=auto|memory|none\n" in text
+    assert "  --head_solver=sgd|exact|logistic|auto\n" in text
     assert "  --epochs=…\n      How often each example is seen. (default: 30)" in text
     assert "--pdb" in common.help_text(train, full=True)
 
