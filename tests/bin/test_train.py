@@ -159,7 +159,7 @@ def test_what_is_not_said_is_left_to_the_model(monkeypatch, words, expected):
     with flagsaver.flagsaver():
         common.parse(["tatl-train", MODEL, *words], train)
         with pytest.raises(ValueError, match="seen"):
-            train._build(2)
+            train.build(2)
     assert given == {"seed": 0} | expected
 
 
