@@ -5,32 +5,11 @@ import keras_hub
 import numpy as np
 from keras import ops
 
-
-class _Tower(keras.Model):
-    """A functional model that is rebuilt from the arguments of its constructor."""
-
-    def __init__(self, inputs, outputs, arguments, dtype, **kwargs):
-        super().__init__(inputs, outputs, dtype=dtype, **kwargs)
-        self._arguments = arguments
-
-    def get_config(self):
-        return {
-            "name": self.name,
-            "trainable": self.trainable,
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
-            **self._arguments,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        config = dict(config)
-        if isinstance(config.get("dtype"), dict):
-            config["dtype"] = keras.dtype_policies.deserialize(config["dtype"])
-        return cls(**config)
+from tatl_keras.encoders.functional import FunctionalBackbone
 
 
 @keras.saving.register_keras_serializable(package="tatl_keras")
-class CLIPImageTower(_Tower):
+class CLIPImageTower(FunctionalBackbone):
     """CLIP's vision transformer, every token projected into the space shared with texts.
 
         sequence = transformer(class token, patches)     (B, 1 + N, hidden_dim)
@@ -111,7 +90,7 @@ class CLIPImageTower(_Tower):
 
 
 @keras.saving.register_keras_serializable(package="tatl_keras")
-class CLIPTextTower(_Tower):
+class CLIPTextTower(FunctionalBackbone):
     """CLIP's text transformer, every token projected into the space shared with pictures.
 
         sequence = transformer(token_ids)                (B, L, hidden_dim), causal

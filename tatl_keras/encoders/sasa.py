@@ -2,6 +2,7 @@
 
 import keras
 
+from tatl_keras.encoders.functional import FunctionalBackbone
 from tatl_keras.layers import AttentionStem, LocalSelfAttention2D
 from tatl_keras.layers.checks import check_choice
 
@@ -10,7 +11,7 @@ EXPANSION = 4
 
 
 @keras.saving.register_keras_serializable(package="tatl_keras")
-class SASAResNet(keras.Model):
+class SASAResNet(FunctionalBackbone):
     """A bottleneck ResNet with `LocalSelfAttention2D` in the place of each 3 × 3 convolution.
 
         stem       7 × 7 convolution of stride 2, or AttentionStem; then a maximum over blocks
@@ -85,8 +86,7 @@ class SASAResNet(keras.Model):
                 strides = 2 if stack and not block else 1
                 name = f"stack{stack}_block{block}"
                 x = build.block(x, name, filters, strides, project=block == 0)
-        super().__init__(inputs, x, dtype=policy, **kwargs)
-        self._arguments = {
+        arguments = {
             "stackwise_num_filters": list(stackwise_num_filters),
             "stackwise_num_blocks": list(stackwise_num_blocks),
             "stem": stem,
@@ -95,21 +95,7 @@ class SASAResNet(keras.Model):
             "num_heads": num_heads,
             "image_shape": tuple(image_shape),
         }
-
-    def get_config(self):
-        return {
-            "name": self.name,
-            "trainable": self.trainable,
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
-            **self._arguments,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        config = dict(config)
-        if isinstance(config.get("dtype"), dict):
-            config["dtype"] = keras.dtype_policies.deserialize(config["dtype"])
-        return cls(**config)
+        super().__init__(inputs, x, arguments, policy, **kwargs)
 
 
 class _Builder:
