@@ -1,8 +1,8 @@
 """The picture of a certificate: gains, curves, shares, calibration."""
 
-from tatl_keras.training.figures import _COLOURS, _figure, _save, _style
+from tatl_keras.training.canvas import COLOURS, new_figure, save, style_panel
 
-_BLUE, _RED, _GREEN, _PINK, _ORANGE = _COLOURS[:5]
+_BLUE, _RED, _GREEN, _PINK, _ORANGE = COLOURS[:5]
 _LINES = {
     "image": ("pictures alone", _BLUE, "-"),
     "text": ("text alone", _ORANGE, "-"),
@@ -24,13 +24,13 @@ def draw_certificate(results, path):
         results: `Certificate.results`.
         path: PNG, PDF or SVG file to write.
     """
-    figure = _figure(11.0, 7.6)
+    figure = new_figure(11.0, 7.6)
     panels = figure.subplots(2, 2).ravel()
     _draw_accuracy(panels[0], results["sets"])
     _draw_shares(panels[1], results["sets"])
     _draw_curves(panels[2], results)
     _draw_reliability(panels[3], results["calibration"])
-    _save(figure, path)
+    save(figure, path)
 
 
 def _draw_accuracy(axes, sets):
@@ -45,7 +45,7 @@ def _draw_accuracy(axes, sets):
     axes.set_xticks(list(places), [f"{name}\n{one['train']}" for name, one in sets.items()])
     axes.set_xlabel("training set, examples")
     axes.set_ylabel("accuracy, % (95 % interval)")
-    _style(axes, "Accuracy with and without text")
+    style_panel(axes, "Accuracy with and without text")
 
 
 def _draw_shares(axes, sets):
@@ -60,7 +60,7 @@ def _draw_shares(axes, sets):
     axes.axhline(0, color="#444444", linewidth=0.8)
     axes.set_xticks(list(places), list(sets))
     axes.set_ylabel("points above the most frequent class")
-    _style(axes, "Who brings the gain (Shapley values)")
+    style_panel(axes, "Who brings the gain (Shapley values)")
 
 
 def _draw_curves(axes, results):
@@ -74,7 +74,7 @@ def _draw_curves(axes, results):
     axes.axhline(level, color=_BLUE, linestyle=":", label=f"pictures alone {level:.1f} %")
     axes.set_xlabel("rows changed when asked, %")
     axes.set_ylabel(f"accuracy, %, learned from {main['train']} with both")
-    _style(axes, "When text or picture is missing or wrong")
+    style_panel(axes, "When text or picture is missing or wrong")
 
 
 def _draw_reliability(axes, calibration):
@@ -92,4 +92,4 @@ def _draw_reliability(axes, calibration):
     )  # fmt: skip
     axes.set_xlabel("probability of the chosen class, %")
     axes.set_ylabel("accuracy, %")
-    _style(axes, "Are its probabilities honest?")
+    style_panel(axes, "Are its probabilities honest?")

@@ -1,18 +1,14 @@
 """Pictures of a run: its curves, and what the model made of some examples."""
 
 import textwrap
-import warnings
 
 import numpy as np
 import tensorflow as tf
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from tatl_keras.data import decode_image
+from tatl_keras.training.canvas import COLOURS, GREY, new_figure, save, style_panel
 
-# Okabe and Ito's colours, told apart with any colour vision.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_RIGHT, _WRONG, _UNKNOWN, _GREY = "#00735C", "#B5120E", "#444444", "#666666"
+_RIGHT, _WRONG, _UNKNOWN = "#00735C", "#B5120E", "#444444"
 _PANELS = ("loss", "accuracy")
 _LINE_WIDTH = 42
 _TITLE_WIDTH = 30
@@ -47,11 +43,11 @@ def draw_curves(histories, path, levels=None):
             "`histories` must hold at least one run with `loss` or `accuracy` of an epoch. "
             f"Received: histories={ {name: sorted(h) for name, h in histories.items()} }"
         )
-    figure = _figure(5.2 * len(metrics), 4.0)
+    figure = new_figure(5.2 * len(metrics), 4.0)
     panels = figure.subplots(1, len(metrics), squeeze=False)[0]
     for axes, metric in zip(panels, metrics, strict=True):
         for number, (name, history) in enumerate(histories.items()):
-            colour = _COLOURS[number % len(_COLOURS)]
+            colour = COLOURS[number % len(COLOURS)]
             title = f"{name}, " if len(histories) > 1 else ""
             _draw_run(axes, history, metric, colour, title)
             level = (levels or {}).get(name)
@@ -61,8 +57,8 @@ def draw_curves(histories, path, levels=None):
         _finish_panel(axes, metric)
     if len(histories) == 1:
         (name,) = histories
-        figure.suptitle(name, x=0.01, ha="left", fontsize=11, color=_GREY, parse_math=False)
-    _save(figure, path)
+        figure.suptitle(name, x=0.01, ha="left", fontsize=11, color=GREY, parse_math=False)
+    save(figure, path)
 
 
 def draw_choices(solution, path):
@@ -89,21 +85,21 @@ def draw_choices(solution, path):
             points = lines.setdefault((row["solver"], row["fusion"]), {})
             penalty = row["regularization"]
             points[penalty] = min(row["log_loss"], points.get(penalty, np.inf))
-    figure = _figure(7.2, 4.4)
+    figure = new_figure(7.2, 4.4)
     axes = figure.subplots()
     for number, ((solver, fusion), points) in enumerate(lines.items()):
         penalties = sorted(points)
         values = [points[penalty] for penalty in penalties]
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         style = {"color": colour, "marker": "o", "markersize": 3, "linewidth": 1.6}
         axes.plot(penalties, values, label=f"{solver} {fusion}", **style)
     if np.isfinite(solution.log_loss):
         label = f"chosen: {solution.solver} {solution.fusion}"
-        axes.axhline(solution.log_loss, color=_GREY, linestyle=":", linewidth=1.4, label=label)
+        axes.axhline(solution.log_loss, color=GREY, linestyle=":", linewidth=1.4, label=label)
     axes.set_xscale("log")
     axes.set_xlabel("penalty")
-    _style(axes, "held-out log-loss")
-    _save(figure, path)
+    style_panel(axes, "held-out log-loss")
+    save(figure, path)
 
 
 def draw_predictions(examples, path, columns=4):
@@ -135,28 +131,14 @@ def draw_predictions(examples, path, columns=4):
         raise ValueError("`examples` must hold at least one example. Received: examples=[]")
     columns = min(columns, len(examples))
     rows = -(-len(examples) // columns)
-    figure = _figure(2.9 * columns, 3.75 * rows)
+    figure = new_figure(2.9 * columns, 3.75 * rows)
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # inches
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, example in zip(panels, examples, strict=False):
         _draw_example(axes, example)
     for axes in panels[len(examples) :]:
         axes.set_axis_off()
-    _save(figure, path)
-
-
-def _figure(width, height):
-    """A figure of its own: neither pyplot nor the user's back end is touched."""
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _save(figure, path):
-    with warnings.catch_warnings():
-        # Scripts that the font lacks are drawn as boxes.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(path)
+    save(figure, path)
 
 
 def _draw_run(axes, history, metric, colour, title):
@@ -183,16 +165,7 @@ def _finish_panel(axes, metric):
     if metric == "accuracy":
         axes.yaxis.set_major_formatter("{x:.0%}")
         axes.set_ylim(0, 1.03)
-    _style(axes, metric)
-
-
-def _style(axes, title):
-    axes.set_title(title, loc="left", fontsize=12, fontweight="bold")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="#E4E4E4", linewidth=0.8)
-    axes.set_axisbelow(True)
-    for text in axes.legend(frameon=False, fontsize=9).get_texts():
-        text.set_parse_math(False)
+    style_panel(axes, metric)
 
 
 def _draw_example(axes, example):
@@ -204,7 +177,7 @@ def _draw_example(axes, example):
         mark, colour = ("✓ ", _RIGHT) if label == predicted else ("✗ ", _WRONG)
     if pixels is None:
         axes.set(xlim=(0, 1), ylim=(1, 0), facecolor="#F3F3F3", aspect="equal")
-        axes.text(0.5, 0.5, "no picture", ha="center", va="center", color=_GREY)
+        axes.text(0.5, 0.5, "no picture", ha="center", va="center", color=GREY)
     else:
         axes.imshow(pixels)
     axes.set_anchor("N")

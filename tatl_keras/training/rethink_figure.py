@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tatl_keras.training.figures import _COLOURS, _GREY, _figure, _save, _style
+from tatl_keras.training.canvas import COLOURS, GREY, new_figure, save, style_panel
 
 TITLES = {
     "random": "random initialisation",
@@ -37,7 +37,7 @@ def draw_rethinking(curves, path, found=None):
     """
     if not curves or not all(curves.values()):
         raise ValueError(f"`curves` must hold at least one arm each. Received: curves={curves}")
-    figure = _figure(max(7.2, 4.6 * len(curves)), 4.4)
+    figure = new_figure(max(7.2, 4.6 * len(curves)), 4.4)
     panels = figure.subplots(1, len(curves), squeeze=False, sharey=True)[0]
     for axes, (size, arms) in zip(panels, curves.items(), strict=True):
         for arm, (steps, accuracies) in arms.items():
@@ -49,15 +49,15 @@ def draw_rethinking(curves, path, found=None):
         axes.set_xlabel("training steps")
         axes.yaxis.set_major_formatter("{x:.0%}")
         axes.set_ylim(0, 1.0)
-        _style(axes, f"{size:,} training pictures")
+        style_panel(axes, f"{size:,} training pictures")
         if axes is not panels[-1]:
             axes.get_legend().remove()
     panels[0].set_ylabel("test accuracy")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _draw_arm(axes, arm, steps, accuracies):
-    colour = _COLOURS[list(TITLES).index(arm)]
+    colour = COLOURS[list(TITLES).index(arm)]
     style = {"color": colour, "marker": "o", "markersize": 3, "linewidth": 1.8}
     axes.plot(steps, accuracies.mean(0), label=TITLES[arm], **style)
     if len(accuracies) > 1:
@@ -69,10 +69,10 @@ def _mark(axes, found):
     """The catch-up step; an interval that reaches beyond the last step ends in an arrow."""
     if found.step is not None:
         label = f"random catches up: {found.step:,.0f}"
-        axes.axvline(found.step, color=_GREY, linestyle=":", linewidth=1.4, label=label)
+        axes.axvline(found.step, color=GREY, linestyle=":", linewidth=1.4, label=label)
     if found.low is None:
         return
     high = found.last_step if found.high is None else found.high
-    axes.plot([found.low, high], [0.03, 0.03], color=_GREY, linewidth=3, solid_capstyle="butt")
+    axes.plot([found.low, high], [0.03, 0.03], color=GREY, linewidth=3, solid_capstyle="butt")
     if found.high is None:
-        axes.plot([high], [0.03], color=_GREY, marker=">", markersize=7)
+        axes.plot([high], [0.03], color=GREY, marker=">", markersize=7)
