@@ -60,9 +60,10 @@ def encoded_batches(values, modality, encoder, preprocessor, cache, parts, batch
 
 def compiled(encoder, cache, parts):
     """The encoder's `inference_function`, traced once while its weights stay the same."""
-    digest, functions = _FUNCTIONS.get(encoder, (None, {}))
-    if digest != encoder.digest():
-        digest, functions = encoder.digest(), {}
+    digest = encoder.digest()
+    known, functions = _FUNCTIONS.get(encoder, (None, {}))
+    if known != digest:
+        functions = {}
         _FUNCTIONS[encoder] = digest, functions
     options = {"dtype": cache.compute_dtype, "jit_compile": cache.jit_compile}
     options["outputs"] = ("pooled", "tokens", "mask") if "tokens" in parts else ("pooled",)

@@ -122,11 +122,6 @@ class Shard:
             with contextlib.suppress(OSError):  # a folder may be read-only
                 os.utime(self.path)
 
-    def row_bytes(self):
-        """Bytes of features, over all rows."""
-        begin, end = zip(*(self._tensors[part]["data_offsets"] for part in self.parts), strict=True)
-        return sum(end) - sum(begin)
-
     def lengths(self, rows):
         """Number of tokens of each row."""
         return self._offsets[rows + 1] - self._offsets[rows]

@@ -52,8 +52,8 @@ def raw_examples(model, x, y=None, sample_weight=None, learn=False):
         _learn_class_names(model, x, y)
     examples = as_dataset(x, y, sample_weight, model.class_names)
     _check_labels(model, x, y)
-    if learn and model.preprocessor.needs_vocabulary:
-        _learn_vocabulary(model, examples)
+    if learn:
+        learn_vocabulary(model, examples)
     return examples
 
 
@@ -97,7 +97,10 @@ def _check_labels(model, x, y):
         )
 
 
-def _learn_vocabulary(model, examples):
+def learn_vocabulary(model, examples):
+    """Learns the tokenizer's vocabulary from raw examples, where the model has none yet."""
+    if not model.preprocessor.needs_vocabulary:
+        return
     spec = inputs_spec(examples)
     if "text" not in spec:
         raise ValueError(

@@ -11,6 +11,7 @@ from tatl_keras.features import FeatureCache
 from tatl_keras.features.rows import rows_of, value_of
 from tatl_keras.models import TextAssistedClassifier
 from tatl_keras.models.examples import as_dataset
+from tatl_keras.models.pipeline import learn_vocabulary
 from tatl_keras.training.certificate import Certificate
 from tatl_keras.training.class_words import mask_class_words
 from tatl_keras.training.feature_cache import encode
@@ -197,9 +198,7 @@ def _names(names, labels):
 def _features(model, dataset, masked, cache, options):
     """Fused features of picture, text and masked text, each row of one length or zero."""
     uses = ("image_pooled", "has_image", "text_pooled", "has_text")
-    if model.preprocessor.needs_vocabulary:
-        texts = dataset.map(lambda x, y: x["text"])
-        model.preprocessor.adapt(texts, model.text_encoder.vocabulary_size)
+    learn_vocabulary(model, dataset)
     x, _, _ = encode(dataset, model, cache, uses=uses, **options).arrays()
     texts = tf.data.Dataset.from_tensor_slices({"text": tf.constant(masked, tf.string)})
     options |= {"preprocessor": model.preprocessor, "uses": uses}

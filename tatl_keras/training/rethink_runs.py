@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tatl_keras import zoo
+from tatl_keras.models.pipeline import learn_vocabulary
 from tatl_keras.training.feature_cache import encode
 
 ARMS = ("random", "finetuned", "frozen", "frozen_text")
@@ -72,7 +73,7 @@ class Runner:
             if arm == "frozen_text":
                 options |= self._options["text"]
                 model = zoo.build(self._spec.name, len(names), **options)
-                self._learn_vocabulary(model)
+                learn_vocabulary(model, self._train)
             else:
                 options |= {"image_preset": None} if arm == "random" else {}
                 model = zoo.compose(len(names), image=self._spec.image, **options)
@@ -83,12 +84,6 @@ class Runner:
         if self._learning_rates[arm] is not None:
             model.optimizer.learning_rate = self._learning_rates[arm]
         return model
-
-    def _learn_vocabulary(self, model):
-        """A text encoder without a preset has none: it is that of all training texts."""
-        if model.preprocessor.needs_vocabulary:
-            texts = self._train.map(lambda x, y: x["text"])
-            model.preprocessor.adapt(texts, model.text_encoder.vocabulary_size)
 
     def _inputs(self, arm, model):
         """`(read, test)`: a function from rows to inputs, and what to evaluate on."""
