@@ -1,6 +1,7 @@
 """What goes on round `model.fit`: a run's folder, its records, figures and metrics."""
 
 from tatl_keras.features import EncodedDataset, FeatureCache
+from tatl_keras.models.class_embeddings import class_embeddings
 from tatl_keras.training.augmentation import default_augmentation
 from tatl_keras.training.catch_up import CatchUp, catch_up
 from tatl_keras.training.certificate import Certificate
@@ -19,7 +20,7 @@ from tatl_keras.training.rethink_figure import draw_rethinking
 from tatl_keras.training.solve_head import solve_head
 from tatl_keras.training.tip_adapter import tip_adapter_logits
 from tatl_keras.training.workdir import create_workdir, read_json, write_json
-from tatl_keras.training.zero_shot import class_embeddings, zero_shot_logits
+from tatl_keras.training.zero_shot import zero_shot_logits
 
 __all__ = [
     "CatchUp",

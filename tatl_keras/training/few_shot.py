@@ -4,18 +4,14 @@ import dataclasses
 
 import numpy as np
 
+from tatl_keras.models.class_embeddings import check_labels, unit_rows
 from tatl_keras.training.calibration import Held, combine, fit_scales, judge
 from tatl_keras.training.few_shot_solution import FewShotSolution
 from tatl_keras.training.folds import balanced_folds
 from tatl_keras.training.head_search import CLASS_TEXT_WEIGHTS, PENALTIES
 from tatl_keras.training.ridge import Ridge
 from tatl_keras.training.tip_adapter import tip_adapter_logits
-from tatl_keras.training.zero_shot import (
-    check_labels,
-    check_positive,
-    check_same_space,
-    unit_rows,
-)
+from tatl_keras.training.zero_shot import check_positive, check_same_space
 
 METHODS = (
     "zero_shot",

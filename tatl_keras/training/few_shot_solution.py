@@ -4,8 +4,9 @@ import dataclasses
 
 import numpy as np
 
+from tatl_keras.models.class_embeddings import unit_rows
 from tatl_keras.training.tip_adapter import tip_adapter_logits
-from tatl_keras.training.zero_shot import unit_rows, zero_shot_logits
+from tatl_keras.training.zero_shot import zero_shot_logits
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,12 +2,8 @@
 
 import numpy as np
 
-from tatl_keras.training.zero_shot import (
-    check_labels,
-    check_positive,
-    check_same_space,
-    unit_rows,
-)
+from tatl_keras.models.class_embeddings import check_labels, unit_rows
+from tatl_keras.training.zero_shot import check_positive, check_same_space
 
 _MOST_ELEMENTS = 2**24
 
