@@ -7,6 +7,7 @@ from tatl_keras.fusion.cross_attention import CrossAttentionFusion
 from tatl_keras.fusion.film import FiLMFusion
 from tatl_keras.fusion.gated import GatedFusion
 from tatl_keras.fusion.joint_attention import JointAttentionFusion
+from tatl_keras.fusion.modality_dropout import ModalityDropout
 from tatl_keras.fusion.normalization import PooledNormalization
 from tatl_keras.fusion.registry import get
 from tatl_keras.fusion.single import SingleModality
@@ -19,6 +20,7 @@ __all__ = [
     "Fusion",
     "GatedFusion",
     "JointAttentionFusion",
+    "ModalityDropout",
     "PooledNormalization",
     "SingleModality",
     "get",

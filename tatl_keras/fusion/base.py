@@ -91,6 +91,12 @@ class Fusion(keras.layers.Layer):
         """The normalised pooled vector of a modality; zeros where the row lacks it."""
         return self.normalize(features[f"{modality}_pooled"], features[f"has_{modality}"])
 
+    def make_head(self, num_classes):
+        """The layer from the fused vector to logits: a dense one that starts at zero, float32."""
+        return keras.layers.Dense(
+            num_classes, kernel_initializer="zeros", dtype="float32", name="head"
+        )
+
     def make_initializer(self, stream):
         """A Glorot uniform initializer with its own seed for each `stream` ≥ 1."""
         return keras.initializers.GlorotUniform(seed=derive_seed(self.seed, stream))

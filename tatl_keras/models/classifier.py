@@ -2,13 +2,15 @@
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from tatl_keras import fusion as fusions
 from tatl_keras.features import FeatureCache
+from tatl_keras.models.checks import check_compiled_weights, check_encoders
+from tatl_keras.models.evidence import present
 from tatl_keras.models.export import export
-from tatl_keras.models.features import encode, inputs_of
+from tatl_keras.models.features import encode, feature_shapes, inputs_of, validation_inputs
 from tatl_keras.models.preset import save_to_preset
+from tatl_keras.models.prior import ClassPrior
 from tatl_keras.models.recipe import default_optimizer
 
 
@@ -20,7 +22,8 @@ class TextAssistedClassifier(keras.Model):
         fused    = fusion(features)                       (B, D)
         logits   = fused @ W + b                          (B, num_classes), float32
 
-    W starts at zero, so the untrained model gives every class the same probability.
+    W starts at zero, so the untrained model gives every class the same probability. A row without
+    picture and text gets the frequencies of the classes that were learned from.
 
     Shape letters: B batch, H, W picture, L text length, D channels.
 
@@ -29,6 +32,10 @@ class TextAssistedClassifier(keras.Model):
         text_encoder: likewise, or `None` for pictures alone.
         fusion: a fusion layer, or a name that `tatl_keras.fusion.get` knows. Defaults to "concat".
         num_classes: int ≥ 2.
+        head: a layer from the fused vector (B, D) to logits (B, num_classes), or `None` for the
+            fusion's own, W and b of the formula.
+        modality_dropout: fraction of the rows with picture and text that lose one of them at each
+            step of training, in [0, 1), or a `fusion.ModalityDropout`.
         preprocessor: a `tatl_keras.data.Preprocessor`, or `None` when the model is fed tensors.
         class_names: list of `num_classes` strings, or `None` to take them from the first data set
             `fit` sees.
@@ -65,6 +72,8 @@ class TextAssistedClassifier(keras.Model):
         fusion="concat",
         num_classes=None,
         *,
+        head=None,
+        modality_dropout=0.0,
         preprocessor=None,
         class_names=None,
         compile=True,
@@ -79,10 +88,12 @@ class TextAssistedClassifier(keras.Model):
         self.text_encoder = text_encoder
         self.fusion = fusions.get(fusion)
         self.num_classes = int(num_classes)
-        self._check_encoders()
-        self.head = keras.layers.Dense(
-            self.num_classes, kernel_initializer="zeros", dtype="float32", name="head"
-        )
+        check_encoders(self.fusion, self.encoders)
+        self.head = self.fusion.make_head(self.num_classes) if head is None else head
+        self.prior = ClassPrior(self.num_classes, dtype="float32", name="prior")
+        if not isinstance(modality_dropout, keras.layers.Layer):
+            modality_dropout = fusions.ModalityDropout(modality_dropout, name="modality_dropout")
+        self.modality_dropout = modality_dropout
         # Past Keras's layer tracking: the preprocessor has no variables and runs on the host.
         object.__setattr__(self, "preprocessor", preprocessor)
         object.__setattr__(self, "_class_names", None)
@@ -94,18 +105,11 @@ class TextAssistedClassifier(keras.Model):
 
     def build(self, input_shape=None):
         if not self.built:
-            shapes = {}
-            for modality, encoder in self.encoders.items():
-                shapes |= {
-                    f"{modality}_tokens": (None, None, encoder.output_dim),
-                    f"{modality}_pooled": (None, encoder.output_dim),
-                    f"{modality}_mask": (None, None),
-                    f"has_{modality}": (None,),
-                }
-            shapes = {name: shape for name, shape in shapes.items() if name in self.fusion.uses}
+            shapes = feature_shapes(self.encoders, self.fusion.uses)
             if not self.fusion.built:  # one that was deserialised is
                 self.fusion.build(shapes)
-            self.head.build(self.fusion.compute_output_shape(shapes))
+            if not self.head.built:
+                self.head.build(self.fusion.compute_output_shape(shapes))
             self.built = True
 
     @property
@@ -154,7 +158,16 @@ class TextAssistedClassifier(keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     def call(self, inputs, training=None):
-        return self.head(self.fusion(self.encode(inputs, training=training), training=training))
+        features = self.encode(inputs, training=training)
+        features = self.modality_dropout(features, training=training)
+        logits = self.head(self.fusion(features, training=training))
+        known = present(features)
+        return logits if known is None else self.prior(logits, known)
+
+    def train_step(self, data):
+        _, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+        self.prior.count(labels, weights)
+        return super().train_step(data)
 
     def encode(self, inputs, training=None):
         """Replaces tensors by features; features that are there already are handed through.
@@ -202,18 +215,14 @@ class TextAssistedClassifier(keras.Model):
                 "`validation_split` must be left at 0: it would cut off the last rows, whatever "
                 "their classes. Pass `validation_data`; data.load splits by class."
             )
-        self._check_compiled_weights()
+        check_compiled_weights(self)
         seed = int(np.random.randint(2**31))  # one order of examples, with or without a cache
         cache = FeatureCache.get(feature_cache)
         rest = {"batch_size": batch_size, "feature_cache": cache, "verbose": verbose}
         order = {"shuffle": shuffle, "seed": seed, "learn": True}
         prepared = inputs_of(self, x, y, sample_weight, **rest, **order)
         if validation_data is not None:
-            single = isinstance(validation_data, tf.data.Dataset)
-            given = (validation_data,) if single else validation_data
-            checked = inputs_of(self, *given, **rest)
-            parts = (checked["x"], checked["y"], checked["sample_weight"])
-            validation_data = parts if checked["y"] is not None else checked["x"]
+            validation_data = validation_inputs(self, validation_data, **rest)
         return super().fit(
             **prepared, epochs=epochs, verbose=verbose, callbacks=callbacks,
             validation_data=validation_data, class_weight=class_weight, **kwargs,
@@ -258,6 +267,8 @@ class TextAssistedClassifier(keras.Model):
             "image_encoder": keras.saving.serialize_keras_object(self.image_encoder),
             "text_encoder": keras.saving.serialize_keras_object(self.text_encoder),
             "fusion": keras.saving.serialize_keras_object(self.fusion),
+            "head": keras.saving.serialize_keras_object(self.head),
+            "modality_dropout": keras.saving.serialize_keras_object(self.modality_dropout),
             "preprocessor": keras.saving.serialize_keras_object(self.preprocessor),
             "num_classes": self.num_classes,
             "class_names": self.class_names,
@@ -265,26 +276,7 @@ class TextAssistedClassifier(keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        parts = ("image_encoder", "text_encoder", "fusion", "preprocessor")
+        parts = ("image_encoder", "text_encoder", "fusion", "head", "modality_dropout")
+        parts += ("preprocessor",)
         built = {part: keras.saving.deserialize_keras_object(config[part]) for part in parts}
         return cls(**(config | built))
-
-    def _check_encoders(self):
-        reads = [m for m in ("image", "text") if any(m in name for name in self.fusion.uses)]
-        has = list(self.encoders)
-        if reads != has:
-            raise ValueError(
-                f"`fusion` must read what the encoders give: {has}. Received: "
-                f"fusion={self.fusion.name}, which reads {reads}"
-            )
-
-    def _check_compiled_weights(self):
-        """Keras would train the old set of weights, or fail with a message of its internals."""
-        weights = [id(variable) for variable in self.trainable_variables]
-        if self._weights_in_training not in (None, weights):
-            raise ValueError(
-                "`compile` must be called again after freezing or unfreezing. Received: "
-                f"{len(weights)} trainable weights, trained before with "
-                f"{len(self._weights_in_training)}"
-            )
-        self._weights_in_training = weights

@@ -7,6 +7,7 @@ import tempfile
 import tensorflow as tf
 
 from tatl_keras.data.tokenizers import is_byte_pair
+from tatl_keras.models.evidence import EVIDENCE, evidence
 
 
 def export(model, filepath, overwrite=False):
@@ -22,6 +23,9 @@ def export(model, filepath, overwrite=False):
         probabilities  (B, num_classes) float32
         label          (B,) string   the most probable class
         scores         (B, num_classes) float32, the logits
+        evidence       (B,) string   what of the row the model could read: "image+text", "image",
+                                     "text", or "none", where the answer is how frequent each class
+                                     was in training
 
     Decoding, resizing, normalising and tokenising happen in the graph, with the code that training
     used. The process that loads it must import `tensorflow_text` for a model with a text encoder.
@@ -108,11 +112,14 @@ def _serving_module(model):
         ]
         with tf.control_dependencies(checks):
             raw = {"image": tf.identity(image_bytes), "text": tf.identity(text)}
-        logits = model(model.preprocessor.tensors(raw), training=False)
+        tensors = model.preprocessor.tensors(raw)
+        logits = model(tensors, training=False)
+        has = {f"has_{modality}": tensors[f"has_{modality}"] for modality in model.encoders}
         return {
             "probabilities": tf.nn.softmax(logits),
             "label": tf.gather(tf.constant(names), tf.argmax(logits, axis=-1)),
             "scores": logits,
+            "evidence": tf.gather(tf.constant(EVIDENCE), evidence(has)),
         }
 
     module.serve = serve

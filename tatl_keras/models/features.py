@@ -1,6 +1,7 @@
 """From tensors to features, and the features of frozen encoders computed once."""
 
 import keras
+import tensorflow as tf
 
 from tatl_keras.features import FeatureCache, encode_dataset
 from tatl_keras.features.rows import TENSORS
@@ -35,6 +36,14 @@ def inputs_of(model, *examples, batch_size, feature_cache, verbose, **order):
     batches = features.dataset(batch_size or DEFAULT_BATCH_SIZE, **order)
     rest = {"y": None, "sample_weight": None, "batch_size": None, "shuffle": False}
     return {"x": batches, **rest}
+
+
+def validation_inputs(model, validation_data, **options):
+    """What `keras.Model.fit` takes as `validation_data`; `options` as of `inputs_of`."""
+    single = isinstance(validation_data, tf.data.Dataset)
+    found = inputs_of(model, *((validation_data,) if single else validation_data), **options)
+    parts = (found["x"], found["y"], found["sample_weight"])
+    return parts if found["y"] is not None else found["x"]
 
 
 def encoded(
@@ -75,6 +84,19 @@ def encoded(
         examples, model.encoders, cache, preprocessor=model.preprocessor, uses=model.fusion.uses,
         batch_size=batch_size, augmented=augmented, verbose=int(verbose != 0),
     )  # fmt: skip
+
+
+def feature_shapes(encoders, uses):
+    """Dict from the names in `uses` to the shapes of the encoders' features."""
+    shapes = {}
+    for modality, encoder in encoders.items():
+        shapes |= {
+            f"{modality}_tokens": (None, None, encoder.output_dim),
+            f"{modality}_pooled": (None, encoder.output_dim),
+            f"{modality}_mask": (None, None),
+            f"has_{modality}": (None,),
+        }
+    return {name: shape for name, shape in shapes.items() if name in uses}
 
 
 def encode(encoders, uses, inputs, training=None):

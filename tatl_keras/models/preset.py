@@ -19,7 +19,7 @@ def save_to_preset(model, preset_dir):
 
         config.json   the model's configuration and, for each frozen encoder that came from a
                       preset, `{"preset": …, "digest": …}`
-        weights.npz   the weights of everything else: fusion, head, trained encoders
+        weights.npz   the weights of everything else: fusion, head, class prior, trained encoders
         assets/       the tokenizer's vocabulary
 
     Args:
@@ -126,7 +126,7 @@ def _references(model):
 
 
 def _stored_parts(model, references):
-    parts = {part: getattr(model, part) for part in (*_ENCODERS, "fusion", "head")}
+    parts = {part: getattr(model, part) for part in (*_ENCODERS, "fusion", "head", "prior")}
     return [
         (part, layer)
         for part, layer in parts.items()

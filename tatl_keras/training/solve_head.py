@@ -98,6 +98,7 @@ def solve_head(
     choice, reason = _choose(search, solver, fusion)
     kernel, bias = choice.head()
     model.head.set_weights([kernel, bias])
+    model.prior.set_weights([rows.counts])
     late = len(choice.parts) > 1
     share, weight, penalty = choice.parts[-1]
     return HeadSolution(

@@ -19,6 +19,7 @@ def compose(
     fusion=None,
     image_preset=_DEFAULT,
     text_preset=_DEFAULT,
+    modality_dropout=0.0,
     frozen=True,
     image_size=None,
     sequence_length=64,
@@ -41,6 +42,8 @@ def compose(
             or `kaggle://` handle, a local directory, or `None` for random weights. Defaults to the
             encoder's own.
         text_preset: likewise for text; `None` also means a vocabulary learned in `fit`.
+        modality_dropout: fraction of the rows with picture and text that lose one of them at each
+            step of training, in [0, 1), so that the model learns to answer with either alone.
         frozen: bool, whether pretrained encoders stay as they are. Encoders made to be trained
             (`lstm`, `embed`) always learn.
         image_size: `(height, width)` in pixels, or `None` for the preset's.
@@ -93,6 +96,7 @@ def compose(
         text_encoder,
         fusion,
         num_classes,
+        modality_dropout=fusions.ModalityDropout(modality_dropout, seed, name="modality_dropout"),
         preprocessor=data.Preprocessor(image_converter, tokenizer, sequence_length),
         class_names=class_names,
         compile=compile,

@@ -81,7 +81,8 @@ def test_signature(served):
         "image_bytes": (tf.string, [None]),
         "text": (tf.string, [None]),
     }
-    assert set(served.structured_outputs) == {"probabilities", "label", "scores"}
+    outputs = {"probabilities", "label", "scores", "evidence"}
+    assert set(served.structured_outputs) == outputs
 
 
 def test_names_of_the_classes_travel_along(tmp_path):
