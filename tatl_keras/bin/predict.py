@@ -5,8 +5,9 @@
     tatl-predict --model=saved_models/pets/1 --data=new.csv --output=predictions.jsonl
 
 Pictures and texts come from the command line or from --data; labels are not needed. Each row of
-the output has id, label and probability. A row whose picture cannot be read has an error instead,
-stands at the end, and makes the exit status 1.
+the output has id, label, probability and evidence: what of the row the model could read. Where that
+is nothing, the answer is how frequent each class was in training. A row whose picture cannot be
+read has an error instead, stands at the end, and makes the exit status 1.
 """
 
 import contextlib
@@ -103,14 +104,14 @@ def _write(rows):
 
 
 def _table(rows):
-    header = ["id", "label", "probability"] + ([] if _TOP_K.value == 1 else ["then"])
+    header = ["id", "label", "probability", "evidence"] + ([] if _TOP_K.value == 1 else ["then"])
     lines = [header]
     for row in rows:
         if "error" in row:
-            line = [row["id"], "-", "-", row["error"]]
+            line = [row["id"], "-", "-", "-", row["error"]]
         else:
             then = ", ".join(f"{top['label']} {top['probability']:.3f}" for top in row["top"][1:])
-            line = [row["id"], row["label"], f"{row['probability']:.3f}", then]
+            line = [row["id"], row["label"], f"{row['probability']:.3f}", row["evidence"], then]
         lines.append(line)
     width = max(len(line) if line[-1] else len(header) for line in lines)
     return records.table([(line + [""] * width)[:width] for line in lines])

@@ -30,16 +30,29 @@ class Predictor:
         """Names in the order of the probabilities; numbers where the model has none."""
         return self.model.class_names or [str(i) for i in range(self.model.num_classes)]
 
-    def probabilities(self, examples, batch_size):
-        """Probabilities (N, num_classes) of the examples of a data set without labels."""
-        import numpy as np
+    def answers(self, examples, batch_size):
+        """Yields, for each batch of a data set without labels, probabilities and evidence.
+
+        Args:
+            examples: data set of `data.load`, without labels.
+            batch_size: int.
+
+        Yields:
+            Floats (B, num_classes) and a list of B strings, what each answer rests on.
+        """
         import tensorflow as tf
 
-        if not isinstance(self.model, tatl_keras.serving.LoadedModel):
-            logits = self.model.predict(examples, batch_size=batch_size, verbose=0)
-            return tf.nn.softmax(logits).numpy()
-        batches = examples.batch(batch_size).as_numpy_iterator()
-        return np.concatenate([self.model.predict(b["image"], b["text"]) for b in batches])
+        if isinstance(self.model, tatl_keras.serving.LoadedModel):
+            for batch in examples.batch(batch_size).as_numpy_iterator():
+                answer = self.model.answer(batch["image"], batch["text"], batch_size)
+                yield answer["probabilities"], [found.decode() for found in answer["evidence"]]
+            return
+        evidence = tatl_keras.models.evidence
+        for tensors in self.model.preprocessor.dataset(examples, batch_size):
+            read = {f"has_{modality}" for modality in self.model.encoders}
+            has = {name: value for name, value in tensors.items() if name in read}
+            found = [evidence.EVIDENCE[place] for place in evidence.evidence(has)]
+            yield tf.nn.softmax(self.model.predict_on_batch(tensors)).numpy(), found
 
 
 def open_model(path):
@@ -142,7 +155,9 @@ def _names(images):
 
 
 def predict(predictor, examples, top_k, batch_size):
-    """The rows of the output: dicts with `id`, `label`, `probability` and `top`, or an `error`.
+    """The rows of the output: dicts with `id`, `label`, `probability`, `evidence` and `top`.
+
+    A row that could not be read has an `id` and an `error`.
 
     Args:
         predictor: `Predictor`.
@@ -153,14 +168,12 @@ def predict(predictor, examples, top_k, batch_size):
     Returns:
         A list of dicts in the order of the examples; those that could not be read come last.
     """
-    names = predictor.class_names
-    rows = []
-    for name, values in zip(
-        examples.ids, predictor.probabilities(examples, batch_size), strict=True
-    ):
-        order = values.argsort(kind="stable")[::-1][:top_k]
-        top = [{"label": names[i], "probability": round(float(values[i]), 6)} for i in order]
-        rows.append({"id": name, **top[0], "top": top})
+    names, ids, rows = predictor.class_names, iter(examples.ids), []
+    for probabilities, evidence in predictor.answers(examples, batch_size):
+        for values, found in zip(probabilities, evidence, strict=True):
+            order = values.argsort(kind="stable")[::-1][:top_k]
+            top = [{"label": names[i], "probability": round(float(values[i]), 6)} for i in order]
+            rows.append({"id": next(ids), **top[0], "evidence": found, "top": top})
     skipped = examples.summary.get("skipped", [])
     return rows + [{"id": row["id"], "error": row["reason"]} for row in skipped]
 

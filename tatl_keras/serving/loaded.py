@@ -83,13 +83,24 @@ class LoadedModel:
     def predict(self, image_bytes, texts, batch_size=32):
         """Probabilities of raw examples, in their order.
 
+        Arguments and errors as of `answer`.
+
+        Returns:
+            A float32 array (number of examples, num_classes).
+        """
+        return self.answer(image_bytes, texts, batch_size)[_OUTPUT]
+
+    def answer(self, image_bytes, texts, batch_size=32):
+        """All that the model gives of raw examples, in their order.
+
         Args:
             image_bytes: sequence of encoded pictures, b"" where there is none.
             texts: sequence of str or UTF-8 bytes, "" where there is none.
             batch_size: int, examples in one request.
 
         Returns:
-            A float32 array (number of examples, num_classes).
+            Dict from output to array: `probabilities`, `scores`, `label` and `evidence` (both of
+            bytes), see `models.TextAssistedClassifier.export`.
 
         Raises:
             ValueError: there is no example, or the sequences are not equally long.
@@ -106,5 +117,5 @@ class LoadedModel:
                 image_bytes=tf.constant(list(image_bytes[some]), tf.string),
                 text=tf.constant(list(texts[some]), tf.string),
             )
-            answers.append(answer[_OUTPUT].numpy())
-        return np.concatenate(answers)
+            answers.append({name: value.numpy() for name, value in answer.items()})
+        return {name: np.concatenate([part[name] for part in answers]) for name in answers[0]}

@@ -74,6 +74,8 @@ def test_every_form_of_model_says_the_same(model, trained, exported, pictures, t
         outcome = succeed("predict", f"--model={path}", *words)
         rows = [json.loads(line) for line in outcome.out.splitlines()]
         assert [row["id"] for row in rows] == [str(picture) for picture in pictures]
+        evidence = [row["evidence"] for row in rows]
+        assert evidence == ["image+text", "image", "image+text"]
         names = model.class_names
         if path == exported and rows[0]["label"].isdecimal():  # an export that has no names
             names = ["0", "1", "2"]
@@ -116,7 +118,8 @@ def test_pictures_that_cannot_be_read_are_reported_at_the_end(trained, pictures,
 def test_nothing_that_can_be_read(trained):
     outcome = run_program("predict", f"--model={trained}", "absent.png")
     assert outcome.status == 1
-    assert outcome.out.splitlines()[1].startswith("absent.png  -      -            no such file")
+    fields = outcome.out.splitlines()[1].split(maxsplit=4)
+    assert fields[:4] == ["absent.png", "-", "-", "-"] and fields[4].startswith("no such file")
     assert outcome.err == "1 of 1 examples could not be read\n"
 
 
@@ -136,7 +139,7 @@ def test_the_table_is_aligned(model, trained, pictures):
     values = probabilities(model, [pictures[0]], [""])[0]
     first, second = np.argsort(-values)[:2]
     names = model.class_names
-    assert header.split() == ["id", "label", "probability", "then"]
+    assert header.split() == ["id", "label", "probability", "evidence", "then"]
     assert row[header.index("label") :].startswith(names[first])
     assert row[header.index("probability") :].startswith(f"{values[first]:.3f}")
     assert row[header.index("then") :] == f"{names[second]} {values[second]:.3f}"

@@ -90,6 +90,17 @@ def test_another_model_is_refused(tmp_path):
         serving.load(tmp_path / "2")
 
 
+def test_gives_all_outputs_in_order_over_several_requests(model, directory, examples):
+    images = [b"" if place % 3 == 0 else x["image"] for place, x in enumerate(examples)]
+    texts = ["" if place % 2 == 0 else x["text"] for place, x in enumerate(examples)]
+    answer = serving.load(directory).answer(images, texts, batch_size=2)
+    want = [bool(image) + 2 * bool(text) for image, text in zip(images, texts, strict=True)]
+    assert len(set(want)) > 2
+    names = [b"none", b"image", b"text", b"image+text"]
+    assert [names.index(found) for found in answer["evidence"]] == want
+    assert len(answer["label"]) == len(answer["scores"]) == len(examples)
+
+
 def test_a_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=f"Received: directory='{tmp_path}'. It is the num"):
         serving.load(tmp_path)
