@@ -5,7 +5,7 @@ import keras_hub
 import tensorflow as tf
 
 from tatl_keras.data.images import decode_image, flatten_alpha
-from tatl_keras.data.tokenizers import pieces, start_and_end
+from tatl_keras.data.tokenizers import has_vocabulary, pieces, start_and_end
 
 _RESERVED_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 _CHARACTERS_PER_TOKEN = 32
@@ -30,8 +30,8 @@ class Preprocessor(keras_hub.models.Preprocessor):
         image_converter: a `keras_hub.layers.ImageConverter` with an `image_size`, or `None` for a
             model that takes no pictures.
         tokenizer: a WordPiece tokenizer of KerasHub (`BertTokenizer`, `DistilBertTokenizer`), with
-            or without a vocabulary (`adapt` learns one); a `CLIPTokenizer`, with which a model
-            cannot be exported; or `None` for a model that takes no text.
+            or without a vocabulary (`adapt` learns one); a `SigLIPTokenizer`; a `CLIPTokenizer`,
+            with which a model cannot be exported; or `None` for a model that takes no text.
         sequence_length: int ≥ 3, tokens per text, [CLS] and [SEP] included. Defaults to 64.
 
     Call arguments:
@@ -83,7 +83,7 @@ class Preprocessor(keras_hub.models.Preprocessor):
     @property
     def needs_vocabulary(self):
         """`True` while the tokenizer's vocabulary has still to be learned from text."""
-        return self.tokenizer is not None and self.tokenizer.vocabulary is None
+        return self.tokenizer is not None and not has_vocabulary(self.tokenizer)
 
     def adapt(self, texts, vocabulary_size):
         """Learns a WordPiece vocabulary, lower-cased, from training text.

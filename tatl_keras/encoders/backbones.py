@@ -10,18 +10,24 @@ import keras_hub
 
 from tatl_keras.encoders.clip import CLIPImageTower, CLIPTextTower
 from tatl_keras.encoders.sasa import SASAResNet
+from tatl_keras.encoders.siglip import SigLIPImageTower, SigLIPTextTower
 
 # Backbones that KerasHub does not have.
-OWN = {
-    "CLIPImageTower": CLIPImageTower,
-    "CLIPTextTower": CLIPTextTower,
-    "SASAResNet": SASAResNet,
-}
+TOWERS = (CLIPImageTower, CLIPTextTower, SigLIPImageTower, SigLIPTextTower)
+OWN = {one.__name__: one for one in (*TOWERS, SASAResNet)}
 
 
 def backbone_class(name):
     """The class of a backbone: one of `OWN`, or of `keras_hub.models`."""
     return OWN.get(name) or getattr(keras_hub.models, name)
+
+
+def tower_of(backbone, kind):
+    """A backbone itself, but of one with two towers that of `kind`, "image" or "text"."""
+    for tower in TOWERS:
+        if tower.kind == kind and isinstance(backbone, tower.whole):
+            return tower.from_backbone(backbone)
+    return backbone
 
 
 @contextlib.contextmanager

@@ -104,7 +104,7 @@ def build_text(
             are used, the embedding frozen; by default there is none and all is learned.
         frozen: bool, whether no pretrained weight learns. Defaults to True. "lstm" and "embed" are
             made to be trained: there it holds for a preset's token embedding only.
-        pooling: "mean", "cls" or "end", for transformers; see `TransformerTextEncoder`.
+        pooling: "mean", "cls", "end" or "own", for transformers; see `TransformerTextEncoder`.
         vocabulary_size: int, number of token ids where the vocabulary is yet to be learned.
         embedding_dim: int, for "lstm" and "embed" without preset.
         units: int, for "lstm".

@@ -5,11 +5,11 @@ import keras_hub
 import numpy as np
 from keras import ops
 
-from tatl_keras.encoders.functional import FunctionalBackbone
+from tatl_keras.encoders.tower import Tower, as_policy, exponential
 
 
 @keras.saving.register_keras_serializable(package="tatl_keras")
-class CLIPImageTower(FunctionalBackbone):
+class CLIPImageTower(Tower):
     """CLIP's vision transformer, every token projected into the space shared with texts.
 
         sequence = transformer(class token, patches)     (B, 1 + N, hidden_dim)
@@ -46,6 +46,8 @@ class CLIPImageTower(FunctionalBackbone):
     Reference: Radford et al. 2021, section 2.4, https://arxiv.org/abs/2103.00020.
     """
 
+    kind, whole = "image", keras_hub.models.CLIPBackbone
+
     def __init__(
         self,
         patch_size,
@@ -60,7 +62,7 @@ class CLIPImageTower(FunctionalBackbone):
         dtype=None,
         **kwargs,
     ):
-        policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        policy = as_policy(dtype)
         arguments = dict(
             patch_size=patch_size,
             hidden_dim=hidden_dim,
@@ -73,24 +75,18 @@ class CLIPImageTower(FunctionalBackbone):
         encoder = keras_hub.models.CLIPVisionEncoder(**arguments, dtype=policy)
         places = encoder.embedding.position_ids  # KerasHub leaves them zero without a preset
         places.assign(np.arange(places.shape[1])[None])
-        projection = _projection(projection_dim, policy, "vision_projection")
+        outputs = _projection(projection_dim, policy, "vision_projection")(encoder.output)
         arguments["projection_dim"] = projection_dim
-        inputs = encoder.input["images"]
-        super().__init__(inputs, projection(encoder.output), arguments, policy, **kwargs)
-        self.transformer_layers = encoder.encoder_layers
-        self.patch_size = patch_size
+        super().__init__(encoder, encoder.input["images"], outputs, arguments, policy, **kwargs)
 
-    @classmethod
-    def from_backbone(cls, backbone):
-        """The tower of a `keras_hub.models.CLIPBackbone`, with its weights."""
-        encoder = backbone.vision_encoder
-        names = ("patch_size", "hidden_dim", "num_layers", "num_heads", "intermediate_dim")
-        names += ("intermediate_activation", "image_shape")
-        return _copy(cls, backbone, encoder, names, backbone.vision_projection)
+    @staticmethod
+    def halve(backbone):
+        parts = backbone.vision_encoder, backbone.vision_projection
+        return parts, {"projection_dim": backbone.projection_dim}
 
 
 @keras.saving.register_keras_serializable(package="tatl_keras")
-class CLIPTextTower(FunctionalBackbone):
+class CLIPTextTower(Tower):
     """CLIP's text transformer, every token projected into the space shared with pictures.
 
         sequence = transformer(token_ids)                (B, L, hidden_dim), causal
@@ -107,6 +103,8 @@ class CLIPTextTower(FunctionalBackbone):
         projection_dim: int, channels of the shared space.
         intermediate_activation: name of an activation. Defaults to "quick_gelu".
         max_sequence_length: int, largest L. Defaults to 77.
+        logit_scale: float, what cosines of pictures and texts are multiplied by to be logits; kept
+            for heads that are made of class texts. Defaults to 100, which CLIP's training ends at.
         dtype: dtype or policy of the computation.
         **kwargs: `name`, `trainable`.
 
@@ -128,6 +126,7 @@ class CLIPTextTower(FunctionalBackbone):
     Reference: Radford et al. 2021, section 2.4, https://arxiv.org/abs/2103.00020.
     """
 
+    kind, whole = "text", keras_hub.models.CLIPBackbone
     pooling = "end"
 
     def __init__(
@@ -141,10 +140,11 @@ class CLIPTextTower(FunctionalBackbone):
         *,
         intermediate_activation="quick_gelu",
         max_sequence_length=77,
+        logit_scale=100.0,
         dtype=None,
         **kwargs,
     ):
-        policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        policy = as_policy(dtype)
         arguments = dict(
             vocabulary_size=vocabulary_size,
             hidden_dim=hidden_dim,
@@ -157,40 +157,19 @@ class CLIPTextTower(FunctionalBackbone):
         encoder = keras_hub.models.CLIPTextEncoder(
             **arguments, embedding_dim=hidden_dim, dtype=policy
         )
-        projection = _projection(projection_dim, policy, "text_projection")
-        arguments["projection_dim"] = projection_dim
         mask = keras.Input((None,), dtype="int32", name="padding_mask")
-        outputs = projection(encoder.output)
+        outputs = _projection(projection_dim, policy, "text_projection")(encoder.output)
         outputs = outputs * ops.cast(mask, outputs.dtype)[..., None]
+        arguments |= dict(projection_dim=projection_dim, logit_scale=logit_scale)
         inputs = {**encoder.input, "padding_mask": mask}
-        super().__init__(inputs, outputs, arguments, policy, **kwargs)
-        self.transformer_layers = encoder.encoder_layers
-        self.vocabulary_size = vocabulary_size
-        self.max_sequence_length = max_sequence_length
+        super().__init__(encoder, inputs, outputs, arguments, policy, **kwargs)
 
-    @classmethod
-    def from_backbone(cls, backbone):
-        """The tower of a `keras_hub.models.CLIPBackbone`, with its weights."""
-        encoder = backbone.text_encoder
-        names = ("vocabulary_size", "hidden_dim", "num_layers", "num_heads", "intermediate_dim")
-        names += ("intermediate_activation", "max_sequence_length")
-        return _copy(cls, backbone, encoder, names, backbone.text_projection)
-
-
-def tower_of(backbone, kind):
-    """A backbone itself, but of one with two towers that of `kind`, "image" or "text"."""
-    if not isinstance(backbone, keras_hub.models.CLIPBackbone):
-        return backbone
-    tower = {"image": CLIPImageTower, "text": CLIPTextTower}[kind]
-    return tower.from_backbone(backbone)
+    @staticmethod
+    def halve(backbone):
+        facts = {"projection_dim": backbone.projection_dim}
+        facts |= {"logit_scale": exponential(backbone.clip_head.logit_scale)}
+        return (backbone.text_encoder, backbone.text_projection), facts
 
 
 def _projection(channels, policy, name):
     return keras.layers.Dense(channels, use_bias=False, dtype=policy, name=name)
-
-
-def _copy(cls, backbone, encoder, names, projection):
-    arguments = {name: getattr(encoder, name) for name in names}
-    tower = cls(**arguments, projection_dim=backbone.projection_dim, dtype=backbone.dtype_policy)
-    tower.set_weights([*encoder.get_weights(), *projection.get_weights()])
-    return tower

@@ -8,9 +8,8 @@ import pathlib
 import keras
 import keras_hub
 
-from tatl_keras.encoders.backbones import dtype_policy_scope
+from tatl_keras.encoders.backbones import dtype_policy_scope, tower_of
 from tatl_keras.encoders.catalog import ARCHITECTURES, names
-from tatl_keras.encoders.clip import tower_of
 
 FOLDER_VARIABLE = "TATL_KERAS_PRESETS"
 
@@ -37,7 +36,7 @@ def load_backbone(preset, dtype=None, kind=None):
         preset: KerasHub preset name, `kaggle://`, `hf://` or other handle, local directory, or a
             short name of this library that has a preset.
         dtype: dtype or policy of the computation. Defaults to Keras's dtype policy.
-        kind: "image" or "text": of a backbone with two towers (CLIP), the one to return.
+        kind: "image" or "text": of a backbone with two towers (CLIP, SigLIP), the one to return.
 
     Raises:
         PresetError: nothing could be loaded.

@@ -23,6 +23,7 @@ class TransformerTextEncoder(TextEncoder):
         pooled = sum_t mask_t · tokens_t / max(1, sum_t mask_t)         (B, D), pooling="mean"
         pooled = tokens_0 where any mask_t, else 0                      (B, D), pooling="cls"
         pooled = tokens_e, e the last t with mask_t, or else 0          (B, D), pooling="end"
+        pooled = the backbone's pooled_output where any mask_t, else 0  (B, D), pooling="own"
         mask   = padding_mask                                           (B, L), int32
 
     Shape letters: B batch, L text length, D channels. Tokens and pooled are float32 under every
@@ -31,9 +32,10 @@ class TransformerTextEncoder(TextEncoder):
     block is a transformer layer. BERT's own pooler (a tanh layer on [CLS], made for next-sentence
     prediction) is not read and never learns.
 
-    The default is the mean for every model but CLIP's text tower, which was trained with the end
-    token: sentence encoders such as MiniLM are trained with the mean, and without fine-tuning the
-    mean of BERT's states describes a sentence better than its [CLS] state does.
+    The default is the mean for every model but the text towers of CLIP, which was trained with the
+    end token, and SigLIP, which has a vector of its own: sentence encoders such as MiniLM are
+    trained with the mean, and without fine-tuning the mean of BERT's states describes a sentence
+    better than its [CLS] state does.
 
     Args:
         backbone: a KerasHub text backbone with inputs `token_ids`, `padding_mask` and perhaps
@@ -42,7 +44,8 @@ class TransformerTextEncoder(TextEncoder):
         frozen: bool, whether no weight learns. Defaults to True.
         unfrozen_last_n: int or None, how many blocks at the end learn when not frozen.
         preset: string or None, where the weights came from, for the record.
-        pooling: "mean", "cls" or "end". Defaults to "end" for CLIP, else to "mean".
+        pooling: "mean", "cls", "end", or "own", which SigLIP's tower alone has. Defaults to "end"
+            for CLIP, "own" for SigLIP, else to "mean".
 
     Call arguments:
         inputs: dict of "token_ids" (B, L), integers, and "padding_mask" (B, L), integers or
@@ -85,8 +88,9 @@ class TransformerTextEncoder(TextEncoder):
         **kwargs,
     ):
         super().__init__(frozen=frozen, unfrozen_last_n=unfrozen_last_n, preset=preset, **kwargs)
-        pooling = getattr(backbone, "pooling", "mean") if pooling is None else pooling
-        if pooling not in ("mean", "cls", "end"):
+        default = getattr(backbone, "pooling", "mean")
+        pooling = default if pooling is None else pooling
+        if pooling not in ("mean", "cls", "end", default):
             raise ValueError(
                 f"`pooling` must be 'mean', 'cls' or 'end'. Received: pooling={pooling!r}. "
                 "Sentence encoders such as MiniLM are trained with 'mean'."
@@ -129,10 +133,16 @@ class TransformerTextEncoder(TextEncoder):
             pooled = self._average(tokens, mask=mask)
         else:
             present = ops.any(ops.cast(mask, "bool"), axis=1, keepdims=True)
-            place = _last(mask) if self.pooling == "end" else ops.zeros_like(mask[:, 0])
-            pooled = ops.take_along_axis(tokens, place[:, None, None], axis=1)[:, 0]
-            pooled = ops.where(present, pooled, 0.0)
+            pooled = ops.where(present, self._pool(output, tokens, mask), 0.0)
         return {"tokens": tokens, "pooled": pooled, "mask": mask}
+
+    def _pool(self, output, tokens, mask):
+        """The vector (B, D) of one place, or the backbone's own; anything for an empty text."""
+        if self.pooling == "own":
+            pooled = ops.cast(output["pooled_output"], "float32")
+            return ops.stop_gradient(pooled) if self.frozen else pooled
+        place = _last(mask) if self.pooling == "end" else ops.zeros_like(mask[:, 0])
+        return ops.take_along_axis(tokens, place[:, None, None], axis=1)[:, 0]
 
     def get_config(self):
         return {

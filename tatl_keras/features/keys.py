@@ -7,7 +7,7 @@ import json
 import keras
 import numpy as np
 
-from tatl_keras.data.tokenizers import is_byte_pair, read_vocabulary
+from tatl_keras.data.tokenizers import is_byte_pair, is_sentence_piece, read_vocabulary
 
 # Raise these when the same weights and inputs would give other features than before.
 ENCODING_VERSION = 1
@@ -107,7 +107,7 @@ def _preprocessing(modality, preprocessor):
         return version | {"image_converter": serialized(preprocessor.image_converter)}
     tokenizer = preprocessor.tokenizer
     config = {k: v for k, v in serialized(tokenizer)["config"].items() if k != "vocabulary"}
-    if not is_byte_pair(tokenizer):
+    if not is_byte_pair(tokenizer) and not is_sentence_piece(tokenizer):
         config["split_on_cjk"] = tokenizer.split_on_cjk  # KerasHub leaves it out
     vocabulary = json.dumps(read_vocabulary(tokenizer)).encode()
     return version | {

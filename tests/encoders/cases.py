@@ -5,6 +5,7 @@ import functools
 import keras
 import keras_hub
 import numpy as np
+import tensorflow as tf
 
 from tatl_keras import encoders
 
@@ -51,6 +52,7 @@ IMAGE = {
     "test_sasa_full": lambda **kwargs: sasa("attention", **kwargs),
     "resnet": resnet,
     "test_clip": lambda **kwargs: encoders.build_image("test_clip", **kwargs)[0],
+    "test_siglip": lambda **kwargs: encoders.build_image("test_siglip", **kwargs)[0],
 }
 TEXT = {
     "test_text": lambda **kwargs: encoders.build_text("test_text", **kwargs)[0],
@@ -58,6 +60,7 @@ TEXT = {
     "lstm": lstm,
     "embed": embed,
     "test_clip_text": lambda **kwargs: encoders.build_text("test_clip_text", **kwargs)[0],
+    "test_siglip_text": lambda **kwargs: encoders.build_text("test_siglip_text", **kwargs)[0],
 }
 ALL = {**IMAGE, **TEXT}
 # name → (tokens, channels) of what `inputs_of` gives.
@@ -73,6 +76,8 @@ SIZES = {
     "embed": (7, 5),
     "test_clip": (16, 12),
     "test_clip_text": (7, 12),
+    "test_siglip": (16, 12),
+    "test_siglip_text": (7, 12),
 }
 
 
@@ -122,3 +127,8 @@ def changed(before, layer):
         for path in [key[1]]
         if old.tobytes() != new.numpy().tobytes()
     }
+
+
+def eagerly(preprocessor, **raw):
+    """What a preprocessor gives; tracing the graph of some tokenizers takes seconds."""
+    return preprocessor.tensors({name: tf.constant(value) for name, value in raw.items()})

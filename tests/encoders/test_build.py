@@ -53,11 +53,13 @@ def test_every_name_is_listed_once():
         ["clip_vit_b16", "clip_vit_b32", "clip_vit_l14", "test_clip"]
         + ["efficientnet_lite0", "resnet101", "resnet50", "test_image", "test_vit"]
         + ["vit_b16", "vit_l16", "test_sasa", "test_sasa_full"]
+        + ["siglip_vit_b16", "siglip_vit_l16", "test_siglip"]
         + [f"sasa_resnet{n}{end}" for n in (26, 38, 50) for end in ("", "_full")]
     )
     assert text == sorted(
         ["bert_base", "bert_tiny", "embed", "lstm", "minilm", "test_text", "test_clip_text"]
         + ["clip_text_b16", "clip_text_b32", "clip_text_l14"]
+        + ["siglip_text_b16", "siglip_text_l16", "test_siglip_text"]
     )
     with pytest.raises(ValueError, match="kind='video'"):
         encoders.names("video")

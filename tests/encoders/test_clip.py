@@ -5,12 +5,12 @@ import functools
 import keras_hub
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tatl_keras import data, encoders, training, zoo
 from tatl_keras.features.keys import describe, identify
 from tatl_keras.models.preset import from_preset
 from tatl_keras.training.packing import pack, unpack
+from tests.encoders.cases import eagerly
 
 TEXTS = ["a Red fly", "", "BUTTERFLY a a a a a a a a"]
 
@@ -44,11 +44,6 @@ def preset(tmp_path_factory):
     keras_hub.layers.CLIPImageConverter(image_size=(24, 24), scale=1 / 255).save_to_preset(folder)
     tokenizer().save_to_preset(folder)
     return folder
-
-
-def eagerly(preprocessor, **raw):
-    """What a preprocessor gives; tracing a byte-pair tokenizer's graph would take seconds."""
-    return preprocessor.tensors({name: tf.constant(value) for name, value in raw.items()})
 
 
 @pytest.mark.parametrize("pad_with_end_token", [False, True])
@@ -85,6 +80,7 @@ def test_towers_give_kerashubs_embeddings(preset, rng):
     expected = np.asarray(whole.get_text_embeddings(inputs["token_ids"]))
     np.testing.assert_allclose(found[[0, 2]], expected[[0, 2]], rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(found[1], np.zeros(7))
+    assert text_encoder.backbone.logit_scale == pytest.approx(1 / 0.07, rel=1e-6)
     assert encoders.build_image(preset)[0].digest() == image_encoder.digest()
 
 
