@@ -5,15 +5,15 @@ import hashlib
 import json
 import math
 import os
-import tempfile
 
 import ml_dtypes
 import numpy as np
 import safetensors.numpy
 
+from tatl_keras._files import write_whole
+
 FORMAT = "tatl_keras.features/1"
 SUFFIX = ".safetensors"
-UNFINISHED = ".writing-"
 DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 _NUMPY = {
     "F32": np.dtype("float32"),
@@ -66,32 +66,16 @@ def write_shard(directory, space, keys, rows):
     arrays = {name: np.ascontiguousarray(array) for name, array in columns.items()}
     contents = safetensors.numpy.save(arrays, {"format": f"{FORMAT} {space}"})
     path = os.path.join(directory, hashlib.sha256(contents).hexdigest() + SUFFIX)
-    write_whole(path, contents)
-    return path
-
-
-def write_whole(path, contents):
-    """Writes bytes beside `path`, then renames; on the disk before it is visible."""
-    directory = os.path.dirname(path)
-    beside = None
     try:
-        descriptor, beside = tempfile.mkstemp(prefix=UNFINISHED, dir=directory)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(contents)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(beside, 0o644)
-        os.replace(beside, path)
+        write_whole(path, contents)
     except OSError as error:
-        if beside is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(beside)
         raise OSError(
             error.errno,
             f"The feature cache must be writable. Received: {os.strerror(error.errno or 0)} while "
             f"writing {len(contents):,} bytes. Shards that were finished are kept",
             directory,
         ) from error
+    return path
 
 
 class Shard:

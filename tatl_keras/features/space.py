@@ -7,9 +7,10 @@ import os
 import numpy as np
 from absl import logging
 
+from tatl_keras._files import write_whole
 from tatl_keras.features.keys import identify
 from tatl_keras.features.locks import taking_turns
-from tatl_keras.features.shards import SUFFIX, CorruptShard, Shard, write_shard, write_whole
+from tatl_keras.features.shards import SUFFIX, CorruptShard, Shard, write_shard
 
 DESCRIPTION = "space.json"
 

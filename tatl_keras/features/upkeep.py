@@ -7,10 +7,11 @@ import math
 import os
 import re
 
+from tatl_keras._files import UNFINISHED
 from tatl_keras.features.cache import GIB
 from tatl_keras.features.keys import identify
 from tatl_keras.features.locks import LOCK, if_free
-from tatl_keras.features.shards import SUFFIX, UNFINISHED, CorruptShard, Shard, verify_name
+from tatl_keras.features.shards import SUFFIX, CorruptShard, Shard, verify_name
 from tatl_keras.features.space import DESCRIPTION
 
 _ID = re.compile(r"[0-9a-f]{64}")

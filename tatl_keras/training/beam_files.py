@@ -8,7 +8,8 @@ from absl import logging
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from tatl_keras.features.shards import SUFFIX, CorruptShard, Shard, write_shard, write_whole
+from tatl_keras._files import write_whole
+from tatl_keras.features.shards import SUFFIX, CorruptShard, Shard, write_shard
 
 
 def is_address(path):

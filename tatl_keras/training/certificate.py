@@ -3,8 +3,8 @@
 import base64
 import dataclasses
 import os
-import tempfile
 
+from tatl_keras._files import write_whole
 from tatl_keras.training.certificate_figure import draw_certificate
 from tatl_keras.training.certificate_page import certificate_page
 from tatl_keras.training.certificate_words import headline, plain_words
@@ -64,17 +64,7 @@ class Certificate:
         draw_certificate(self.results, picture)
         with open(picture, "rb") as file:
             encoded = base64.b64encode(file.read()).decode("ascii")
-        _write(page, certificate_page(self.results, encoded))
+        write_whole(page, certificate_page(self.results, encoded).encode())
         said = {"headline": self.headline, "words": self.words}
         write_json(numbers, {**said, **self.results})
         return [page, picture, numbers]
-
-
-def _write(path, text):
-    """Writes beside, then renames: a page is whole or not there."""
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=os.path.dirname(path) or ".", delete=False
-    ) as file:
-        file.write(text)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)

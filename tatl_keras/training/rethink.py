@@ -3,6 +3,7 @@
 import collections
 import csv
 import dataclasses
+import io
 import itertools
 import os
 import time
@@ -12,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tatl_keras import __version__
+from tatl_keras._files import write_whole
 from tatl_keras.features import FeatureCache
 from tatl_keras.training import rethink_checks
 from tatl_keras.training.catch_up import catch_up, check_settings
@@ -196,14 +198,11 @@ def _read(path, grid):
 def _write(path, rows):
     """Replaces the file by one that is whole, in an order that does not tell what came first."""
     order = sorted(rows, key=lambda run: (run[0], run[1], ARMS.index(run[2])))
-    beside = f"{path}.writing"
-    with open(beside, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(row for run in order for row in rows[run])
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row for run in order for row in rows[run])
+    write_whole(path, file.getvalue().encode())
 
 
 def _curves(rows, sizes, seeds, arms, grid):

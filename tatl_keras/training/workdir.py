@@ -3,7 +3,8 @@
 import glob
 import json
 import os
-import tempfile
+
+from tatl_keras._files import write_whole
 
 CONFIG = "config.json"
 METRICS = "metrics.json"
@@ -108,20 +109,8 @@ def write_json(path, value):
     >>> read_json(path)
     {'accuracy': 0.5}
     """
-    path = os.fspath(path)
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    folder = os.path.dirname(os.path.abspath(path))
-    beside = tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=folder, prefix=".writing-", delete=False
-    )
-    try:
-        with beside:
-            beside.write(text)
-        os.chmod(beside.name, 0o644)
-        os.replace(beside.name, path)
-    except BaseException:
-        os.unlink(beside.name)
-        raise
+    write_whole(path, text.encode())
 
 
 def _is_run(path):
