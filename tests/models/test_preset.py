@@ -74,7 +74,7 @@ def test_preset_refers_to_frozen_encoders(examples, image_preset, tmp_path):
         "image_encoder": {"preset": str(image_preset), "digest": model.image_encoder.digest()}
     }
     with np.load(tmp_path / "saved/weights.npz") as arrays:
-        assert {key.split("/")[0] for key in arrays} == {"text_encoder", "head"}
+        assert {key.split("/")[0] for key in arrays} == {"text_encoder", "head", "prior"}
     loaded = zoo.from_preset(tmp_path / "saved")
     want = model.predict(examples, verbose=0)
     np.testing.assert_array_equal(loaded.predict(examples, verbose=0), want)
