@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tatl_keras.training.paired import interval
+from tatl_keras._paired import interval
 from tatl_keras.training.paired_runs import CONDITIONS
 from tatl_keras.training.reliability import reliability
 from tatl_keras.training.robustness import robustness_curve

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tatl_keras import data, training, zoo
+from tatl_keras._paired import interval
 from tatl_keras.training.certificate_words import headline, plain_words
 from tatl_keras.training.measurements import measure
-from tatl_keras.training.paired import interval
 from tatl_keras.training.paired_runs import CONDITIONS, PairedRuns
 from tatl_keras.training.paired_splits import draw_splits
 
