@@ -8,10 +8,10 @@ from tatl_keras import zoo
 from tatl_keras.models.features import encoded
 
 
-def encode(name, num_classes, examples):
+def encode(name, num_classes, examples, feature_cache="memory"):
     """Frozen features and labels (`None` where there are none) of an entry's encoders."""
     model = zoo.build(name, num_classes=num_classes)
-    x, y, _ = encoded(model, examples).arrays()
+    x, y, _ = encoded(model, examples, feature_cache=feature_cache).arrays()
     return x, y
 
 
