@@ -7,5 +7,6 @@ from tatl_keras.data import synthetic
 from tatl_keras.data.images import decode_image
 from tatl_keras.data.loading import load
 from tatl_keras.data.preprocessing import Preprocessor
+from tatl_keras.data.prompts import prompt_ensemble
 
-__all__ = ["Preprocessor", "decode_image", "load", "synthetic"]
+__all__ = ["Preprocessor", "decode_image", "load", "prompt_ensemble", "synthetic"]
