@@ -17,7 +17,7 @@ def prompt_ensemble(class_names, templates=TEMPLATES):
 
     The mean of their embeddings is a better description than the embedding of the bare name, for
     encoders trained on captions (CLIP, SigLIP): Radford et al. gain 3.5 points on ImageNet with 80
-    templates beside one. Sentence encoders such as MiniLM do as well with the names alone.
+    templates beside one.
 
     Args:
         class_names: list of str, different from each other.
