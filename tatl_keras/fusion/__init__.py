@@ -8,6 +8,8 @@ from tatl_keras.fusion.film import FiLMFusion
 from tatl_keras.fusion.gated import GatedFusion
 from tatl_keras.fusion.joint_attention import JointAttentionFusion
 from tatl_keras.fusion.modality_dropout import ModalityDropout
+from tatl_keras.fusion.no_harm import NoHarmFusion
+from tatl_keras.fusion.no_harm_head import NoHarmHead
 from tatl_keras.fusion.normalization import PooledNormalization
 from tatl_keras.fusion.registry import get
 from tatl_keras.fusion.single import SingleModality
@@ -21,6 +23,8 @@ __all__ = [
     "GatedFusion",
     "JointAttentionFusion",
     "ModalityDropout",
+    "NoHarmFusion",
+    "NoHarmHead",
     "PooledNormalization",
     "SingleModality",
     "get",

@@ -92,7 +92,10 @@ class Fusion(keras.layers.Layer):
         return self.normalize(features[f"{modality}_pooled"], features[f"has_{modality}"])
 
     def make_head(self, num_classes):
-        """The layer from the fused vector to logits: a dense one that starts at zero, float32."""
+        """The layer from the fused vector to logits: a dense one that starts at zero, float32.
+
+        Asked for once the fusion is built.
+        """
         return keras.layers.Dense(
             num_classes, kernel_initializer="zeros", dtype="float32", name="head"
         )

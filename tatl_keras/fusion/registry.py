@@ -10,6 +10,7 @@ from tatl_keras.fusion.cross_attention import CrossAttentionFusion
 from tatl_keras.fusion.film import FiLMFusion
 from tatl_keras.fusion.gated import GatedFusion
 from tatl_keras.fusion.joint_attention import JointAttentionFusion
+from tatl_keras.fusion.no_harm import NoHarmFusion
 from tatl_keras.fusion.single import SingleModality
 
 NAMES = {
@@ -19,6 +20,7 @@ NAMES = {
     "bilinear": (BilinearFusion, {}),
     "cross": (CrossAttentionFusion, {}),
     "joint": (JointAttentionFusion, {}),
+    "no_harm": (NoHarmFusion, {}),
     "image_only": (SingleModality, {"modality": "image"}),
     "text_only": (SingleModality, {"modality": "text"}),
 }
@@ -28,9 +30,9 @@ def get(identifier, **arguments):
     """Returns the fusion that `identifier` stands for.
 
     Args:
-        identifier: a name ("concat", "gated", "film", "bilinear", "cross", "joint", "image_only",
-            "text_only"), a config from `keras.saving.serialize_keras_object`, or a layer with the
-            `uses` of a `Fusion`, which is returned as it is.
+        identifier: a name ("concat", "gated", "film", "bilinear", "cross", "joint", "no_harm",
+            "image_only", "text_only"), a config from `keras.saving.serialize_keras_object`, or a
+            layer with the `uses` of a `Fusion`, which is returned as it is.
         **arguments: of the fusion, if a name is given: `get("gated", hidden_dim=64, seed=1)`.
 
     Returns:

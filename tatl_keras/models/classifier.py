@@ -89,7 +89,7 @@ class TextAssistedClassifier(keras.Model):
         self.fusion = fusions.get(fusion)
         self.num_classes = int(num_classes)
         check_encoders(self.fusion, self.encoders)
-        self.head = self.fusion.make_head(self.num_classes) if head is None else head
+        self.head = head
         self.prior = ClassPrior(self.num_classes, dtype="float32", name="prior")
         if not isinstance(modality_dropout, keras.layers.Layer):
             modality_dropout = fusions.ModalityDropout(modality_dropout, name="modality_dropout")
@@ -108,6 +108,8 @@ class TextAssistedClassifier(keras.Model):
             shapes = feature_shapes(self.encoders, self.fusion.uses)
             if not self.fusion.built:  # one that was deserialised is
                 self.fusion.build(shapes)
+            if self.head is None:
+                self.head = self.fusion.make_head(self.num_classes)
             if not self.head.built:
                 self.head.build(self.fusion.compute_output_shape(shapes))
             self.built = True

@@ -140,6 +140,40 @@ def _joint(weights, arrays):
     return np.concatenate([*_pooled(arrays), twins.average(tokens, mask)], 1)
 
 
+def _no_harm(weights, arrays):
+    present = np.stack([arrays["has_image"], arrays["has_text"]], 1)
+    inner = {name.split("/", 1)[1]: value for name, value in weights.items()}
+    return np.concatenate([_film(inner, arrays), *_pooled(arrays), present], 1)
+
+
+def _rows_of_no_harm(rng):
+    """Vectors of 7, 3 and 2 channels; both, image, text and nothing in turn."""
+    present = np.array([[1, 1], [1, 0], [0, 1], [0, 0]])[np.arange(29) % 4]
+    return {"fused": np.concatenate([rng.normal(size=(29, 12)), present], 1)}
+
+
+def _hidden_of_no_harm(arrays):
+    image, text = arrays["fused"][:, -2:].T == 0
+    hidden = np.repeat(np.stack([image | text, image, text], 1), [7, 3, 2], 1)
+    return {"fused": np.concatenate([hidden, np.zeros((len(image), 2), bool)], 1)}
+
+
+def _no_harm_head(weights, arrays):
+    answers = []
+    prior = np.exp(weights["prior"]) / np.exp(weights["prior"]).sum()
+    for row in arrays["fused"]:
+        p = {}
+        for name, x in zip(("joint", "image", "text"), np.split(row[:12], [7, 10]), strict=True):
+            powers = np.exp(_dense(weights, name, x))
+            p[name] = powers / powers.sum()
+        odds = np.exp(weights["log_odds"]) * sum(p["image"] * p["text"] / prior)
+        r = odds / (1 + odds)
+        mixed = r * p["joint"] + (1 - r) * p["image"]
+        choices = {(1, 1): mixed, (1, 0): p["image"], (0, 1): p["text"], (0, 0): prior}
+        answers.append(np.log(choices[tuple(row[12:])]))
+    return np.stack(answers) if answers else np.zeros((0, 5))
+
+
 def _case(name, cls, twin, *args, empty_output=0.0, empty=_nothing_in_first_row, **kwargs):
     uses = cls(*args, **kwargs).uses
     return Case(
@@ -188,6 +222,17 @@ CASES = [
     _case("cross", fusion.CrossAttentionFusion, _cross),
     _case("cross_value_dim", fusion.CrossAttentionFusion, _cross, 19),
     _case("joint", fusion.JointAttentionFusion, _joint, 19),
+    _case("no_harm", fusion.NoHarmFusion, _no_harm, "film"),
+    Case(
+        name="no_harm_head",
+        covers="fusion.NoHarmHead",
+        make=lambda seed=None, dtype=None: fusion.NoHarmHead(5, 7, 3, 2, seed=seed, dtype=dtype),
+        arrays=_rows_of_no_harm,
+        call=lambda layer, arrays: layer(arrays["fused"]),
+        twin=_no_harm_head,
+        hidden=_hidden_of_no_harm,
+        exempt={"seeds_fix_the_weights": "every expert starts at zero"},
+    ),
     _case("image_only", fusion.SingleModality, lambda w, a: _pooled(a)[0], "image"),
     _case("text_only", fusion.SingleModality, lambda w, a: _pooled(a)[1], "text"),
 ]

@@ -12,6 +12,7 @@ CLASSES = {
     "bilinear": fusion.BilinearFusion,
     "cross": fusion.CrossAttentionFusion,
     "joint": fusion.JointAttentionFusion,
+    "no_harm": fusion.NoHarmFusion,
     "image_only": fusion.SingleModality,
     "text_only": fusion.SingleModality,
 }
