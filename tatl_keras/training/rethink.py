@@ -15,6 +15,7 @@ import tensorflow as tf
 from tatl_keras import __version__
 from tatl_keras._files import write_whole
 from tatl_keras.features import FeatureCache
+from tatl_keras.features.locks import taking_turns
 from tatl_keras.training import rethink_checks
 from tatl_keras.training.catch_up import catch_up, check_settings
 from tatl_keras.training.rethink_figure import draw_rethinking
@@ -72,7 +73,8 @@ def rethink(
 
     The rows of a training are written when it is finished. Called again with the same folder, only
     trainings that are missing are done; `arms`, `sizes`, `seeds`, `margin` and `confidence` may
-    have changed, nothing else. The global Keras seed is set.
+    have changed, nothing else. A second process in the same folder waits until the first is done.
+    The global Keras seed is set.
 
     Args:
         model: str, entry of the zoo; its image encoder is that of all arms.
@@ -135,13 +137,15 @@ def rethink(
     config |= {"versions": _versions()}
     workdir = os.fspath(workdir)
     rethink_checks.check_workdir(workdir, os.path.join(workdir, CONFIG), config)
-    os.makedirs(workdir, exist_ok=True)
-    write_json(os.path.join(workdir, CONFIG), config)
-    runner = Runner(model, train, test, FeatureCache(os.path.join(workdir, FEATURES)), **recipe)
-    wanted = list(itertools.product(sizes, range(seeds), arms))
-    rows = _train_missing(runner, wanted, grid, os.path.join(workdir, CURVES), on_run)
-    curves = _curves(rows, sizes, seeds, arms, grid)
-    return _conclude(workdir, curves, margin, confidence, batch_size)
+    with taking_turns(workdir):
+        # Another process may have been here since.
+        rethink_checks.check_workdir(workdir, os.path.join(workdir, CONFIG), config)
+        write_json(os.path.join(workdir, CONFIG), config)
+        runner = Runner(model, train, test, FeatureCache(os.path.join(workdir, FEATURES)), **recipe)
+        wanted = list(itertools.product(sizes, range(seeds), arms))
+        rows = _train_missing(runner, wanted, grid, os.path.join(workdir, CURVES), on_run)
+        curves = _curves(rows, sizes, seeds, arms, grid)
+        return _conclude(workdir, curves, margin, confidence, batch_size)
 
 
 def _sizes(sizes, train):

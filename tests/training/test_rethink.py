@@ -1,9 +1,11 @@
 """`rethink`: equal samples for all arms, going on after a stop, words that follow the numbers."""
 
 import collections
+import contextlib
 import csv
 import dataclasses
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import tensorflow as tf
 
 from tatl_keras import models, training
 from tatl_keras.data import synthetic
+from tatl_keras.features.locks import if_free
 from tatl_keras.training import rethink_runs, rethink_samples, rethink_words
 from tatl_keras.training.rethink import _seconds_left
 
@@ -49,6 +52,31 @@ def compare(splits, workdir, **options):
 def read(workdir):
     with open(workdir / "curves.csv", newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def test_one_process_at_a_time_works_in_a_folder(splits, tmp_path, pretended, monkeypatch):
+    free = []
+
+    def look(run):
+        with if_free(tmp_path) as nobody:
+            free.append(nobody)
+
+    compare(splits, tmp_path, on_run=look)
+    assert len(free) == 16 and not any(free)
+    with if_free(tmp_path) as nobody:
+        assert nobody
+    folder = tmp_path / "other"
+
+    @contextlib.contextmanager
+    def wait_for_another(workdir):  # a process that began another comparison in the meantime
+        folder.mkdir()
+        (folder / "config.json").write_text('{"program": "tatl-rethink", "model": "another"}')
+        yield
+
+    module = sys.modules[training.rethink.__module__]
+    monkeypatch.setattr(module, "taking_turns", wait_for_another)
+    with pytest.raises(ValueError, match="`workdir` must be .* differs in .*there 'another'"):
+        compare(splits, folder)
 
 
 def test_rows_are_chosen_in_proportion_and_small_sets_are_in_large_ones():
