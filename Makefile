@@ -2,10 +2,12 @@
 #
 #   make quickstart PYTHON=python3.12     use another interpreter for the virtual environment
 #   make test PYTEST_ARGS="-k attention"  arguments for pytest
+#   make test TEST_PROCESSES=1            one test after the other
 
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
+TEST_PROCESSES ?= 2
 
 BIN := $(VENV)/bin
 RUN := $(BIN)/python
@@ -21,7 +23,7 @@ quickstart: $(VENV)/.installed-quickstart ## train, compare and export a model o
 
 test: $(VENV)/.installed-dev ## ruff and the test suite
 	$(RUN) -m ruff check .
-	$(RUN) -m pytest $(PYTEST_ARGS)
+	$(RUN) -m pytest --numprocesses=$(TEST_PROCESSES) --dist=loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev ## ruff, flake8 and mypy
 	$(RUN) -m ruff check .
