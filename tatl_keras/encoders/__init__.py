@@ -11,6 +11,7 @@ from tatl_keras.encoders.inference import inference_function
 from tatl_keras.encoders.lstm import LSTMTextEncoder
 from tatl_keras.encoders.presets import PresetError
 from tatl_keras.encoders.sasa import SASAResNet
+from tatl_keras.encoders.shared_space import share_space
 from tatl_keras.encoders.text import TransformerTextEncoder
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     "fold_batch_norm",
     "inference_function",
     "names",
+    "share_space",
 ]

@@ -1,5 +1,6 @@
 """Models composed of encoders, a fusion and a head."""
 
+from tatl_keras.models.class_text_head import ClassTextHead
 from tatl_keras.models.classifier import TextAssistedClassifier
 
-__all__ = ["TextAssistedClassifier"]
+__all__ = ["ClassTextHead", "TextAssistedClassifier"]

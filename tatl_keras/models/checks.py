@@ -1,14 +1,34 @@
 """Whether the parts of a model fit each other, and are still what was compiled."""
 
+from tatl_keras import fusion as fusions
+from tatl_keras.models.class_text_head import ClassTextHead
 
-def check_encoders(fusion, encoders):
-    """Raises a ValueError unless a fusion reads exactly what the encoders give."""
-    reads = [m for m in ("image", "text") if any(m in name for name in fusion.uses)]
-    has = list(encoders)
-    if reads != has:
+
+def reads(fusion):
+    """List of "image", "text" or both: what a fusion reads."""
+    return [m for m in ("image", "text") if any(m in name for name in fusion.uses)]
+
+
+def is_linear(fusion):
+    """Whether a fusion hands on pooled vectors as they are, those of the text last."""
+    return isinstance(fusion, fusions.SingleModality) or (
+        isinstance(fusion, fusions.ConcatFusion) and not fusion.hidden_dim
+    )
+
+
+def check_encoders(fusion, encoders, head=None, text_in_training=False):
+    """Raises a ValueError unless a fusion reads exactly what the encoders give.
+
+    A text encoder may be there for a head of class texts, or for training, alone.
+    """
+    has = [modality for modality, encoder in encoders.items() if encoder is not None]
+    fits = [reads(fusion)]
+    if isinstance(head, ClassTextHead) or text_in_training:
+        fits.append([*fits[0], "text"])
+    if has not in fits:
         raise ValueError(
             f"`fusion` must read what the encoders give: {has}. Received: "
-            f"fusion={fusion.name}, which reads {reads}"
+            f"fusion={fusion.name}, which reads {reads(fusion)}"
         )
 
 

@@ -5,7 +5,9 @@ import numpy as np
 
 from tatl_keras import fusion as fusions
 from tatl_keras.features import FeatureCache
-from tatl_keras.models.checks import check_compiled_weights, check_encoders
+from tatl_keras.models.checks import check_compiled_weights, check_encoders, reads
+from tatl_keras.models.class_text_head import ClassTextHead
+from tatl_keras.models.described_classes import DescribedClasses
 from tatl_keras.models.evidence import present
 from tatl_keras.models.export import export
 from tatl_keras.models.features import encode, feature_shapes, inputs_of, validation_inputs
@@ -15,7 +17,7 @@ from tatl_keras.models.recipe import default_optimizer
 
 
 @keras.saving.register_keras_serializable(package="tatl_keras")
-class TextAssistedClassifier(keras.Model):
+class TextAssistedClassifier(DescribedClasses, keras.Model):
     """Classifies pictures with the help of their text, training only what is not frozen.
 
         features = image_encoder(images), text_encoder(token_ids, padding_mask)
@@ -39,6 +41,11 @@ class TextAssistedClassifier(keras.Model):
         preprocessor: a `tatl_keras.data.Preprocessor`, or `None` when the model is fed tensors.
         class_names: list of `num_classes` strings, or `None` to take them from the first data set
             `fit` sees.
+        class_texts: what the classes are called or look like: "names" for the class names, or a
+            dict from class name or label to a text or a list of texts. A linear head of
+            concatenated vectors starts with them (nearest class text), and `fit` and
+            `training.solve_head` take them for further examples without a picture; a
+            `ClassTextHead` is made of them. Defaults to "names" for that, else to `None`.
         compile: bool, compile with the defaults of `compile`.
 
     Call arguments:
@@ -65,6 +72,8 @@ class TextAssistedClassifier(keras.Model):
     (2, 2)
     """
 
+    text_in_training = False  # whether texts are read in training and nowhere else
+
     def __init__(
         self,
         image_encoder=None,
@@ -76,6 +85,7 @@ class TextAssistedClassifier(keras.Model):
         modality_dropout=0.0,
         preprocessor=None,
         class_names=None,
+        class_texts=None,
         compile=True,
         **kwargs,
     ):
@@ -88,18 +98,22 @@ class TextAssistedClassifier(keras.Model):
         self.text_encoder = text_encoder
         self.fusion = fusions.get(fusion)
         self.num_classes = int(num_classes)
-        check_encoders(self.fusion, self.encoders)
+        given = {"image": image_encoder, "text": text_encoder}
+        check_encoders(self.fusion, given, head, self.text_in_training)
         self.head = head
         self.prior = ClassPrior(self.num_classes, dtype="float32", name="prior")
         if not isinstance(modality_dropout, keras.layers.Layer):
             modality_dropout = fusions.ModalityDropout(modality_dropout, name="modality_dropout")
         self.modality_dropout = modality_dropout
-        # Past Keras's layer tracking: the preprocessor has no variables and runs on the host.
-        object.__setattr__(self, "preprocessor", preprocessor)
-        object.__setattr__(self, "_class_names", None)
+        self._keep(preprocessor=preprocessor, _class_names=None)  # it runs on the host
+        self._keep(_labelled_texts=[], _waiting_texts=None)
         if class_names is not None:
             self.class_names = class_names
         self.build()
+        if isinstance(head, ClassTextHead) and class_texts is None and text_encoder is not None:
+            class_texts = "names"
+        if class_texts is not None:
+            self.class_texts = class_texts
         if compile:
             self.compile()
 
@@ -116,24 +130,8 @@ class TextAssistedClassifier(keras.Model):
 
     @property
     def encoders(self):
-        """Dict from "image", "text" or both to the encoder."""
-        pairs = {"image": self.image_encoder, "text": self.text_encoder}
-        return {modality: encoder for modality, encoder in pairs.items() if encoder is not None}
-
-    @property
-    def class_names(self):
-        """List of str in the order of the logits, or `None` while unknown."""
-        return self._class_names
-
-    @class_names.setter
-    def class_names(self, names):
-        names = [str(name) for name in names]
-        if len(names) != self.num_classes or len(set(names)) != len(names):
-            raise ValueError(
-                f"`class_names` must be {self.num_classes} different names (num_classes). "
-                f"Received: class_names={names[:20]} ({len(names)} names)"
-            )
-        object.__setattr__(self, "_class_names", names)
+        """Dict from "image", "text" or both to the encoder, as far as the fusion reads them."""
+        return {modality: getattr(self, f"{modality}_encoder") for modality in reads(self.fusion)}
 
     def compile(self, optimizer="auto", loss="auto", *, metrics="auto", **kwargs):
         """Configures training; every `"auto"` is chosen for small data.
@@ -185,7 +183,7 @@ class TextAssistedClassifier(keras.Model):
 
     def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None,
             validation_data=None, shuffle=True, class_weight=None, sample_weight=None,
-            feature_cache=None, **kwargs):  # fmt: skip
+            feature_cache=None, class_texts=None, **kwargs):  # fmt: skip
         """Trains on raw examples, as `keras.Model.fit` does on tensors.
 
         Args:
@@ -202,6 +200,8 @@ class TextAssistedClassifier(keras.Model):
             feature_cache: a folder, `"memory"`, or a `training.FeatureCache`: each example goes
                 through the frozen encoders once, ever, and training runs on their outputs, with
                 the same result in a fraction of the time. `None` runs them in each epoch.
+            class_texts: as the class takes them; `None` for those the model has. With a linear
+                head they are further examples, which count in the metrics too.
             **kwargs: further arguments of `keras.Model.fit`.
 
         Returns:
@@ -218,10 +218,12 @@ class TextAssistedClassifier(keras.Model):
                 "their classes. Pass `validation_data`; data.load splits by class."
             )
         check_compiled_weights(self)
+        if class_texts is not None:
+            self.class_texts = class_texts
         seed = int(np.random.randint(2**31))  # one order of examples, with or without a cache
         cache = FeatureCache.get(feature_cache)
         rest = {"batch_size": batch_size, "feature_cache": cache, "verbose": verbose}
-        order = {"shuffle": shuffle, "seed": seed, "learn": True}
+        order = {"shuffle": shuffle, "seed": seed, "learn": True, "describe": True}
         prepared = inputs_of(self, x, y, sample_weight, **rest, **order)
         if validation_data is not None:
             validation_data = validation_inputs(self, validation_data, **rest)
@@ -274,6 +276,7 @@ class TextAssistedClassifier(keras.Model):
             "preprocessor": keras.saving.serialize_keras_object(self.preprocessor),
             "num_classes": self.num_classes,
             "class_names": self.class_names,
+            "class_texts": self._waiting_texts or self.labelled_texts,
         }
 
     @classmethod
@@ -281,4 +284,11 @@ class TextAssistedClassifier(keras.Model):
         parts = ("image_encoder", "text_encoder", "fusion", "head", "modality_dropout")
         parts += ("preprocessor",)
         built = {part: keras.saving.deserialize_keras_object(config[part]) for part in parts}
-        return cls(**(config | built))
+        texts = config["class_texts"]  # the head's weights know them already
+        model = cls(**(config | built | {"class_texts": None}))
+        known = isinstance(texts, list)
+        model._keep(
+            _labelled_texts=[tuple(pair) for pair in texts] if known else [],
+            _waiting_texts=None if known else texts,
+        )
+        return model

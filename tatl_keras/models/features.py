@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tatl_keras.features import FeatureCache, encode_dataset
 from tatl_keras.features.rows import TENSORS
+from tatl_keras.models.class_texts import check_tensors_suffice
 from tatl_keras.models.pipeline import (
     DEFAULT_BATCH_SIZE,
     is_tensors,
@@ -13,6 +14,7 @@ from tatl_keras.models.pipeline import (
     tensor_batches,
 )
 
+TEXT = ("text_pooled", "has_text")  # what training on texts reads of them
 _PARTS = ("tokens", "pooled", "mask")
 
 
@@ -23,15 +25,15 @@ def inputs_of(model, *examples, batch_size, feature_cache, verbose, **order):
         model: a `TextAssistedClassifier`.
         *examples: `x`, `y`, `sample_weight` as `fit` takes them.
         batch_size, feature_cache, verbose: likewise.
-        **order: `shuffle`, `seed` and `learn`, see `pipeline.prepare`.
+        **order: `shuffle`, `seed`, `learn` and `describe`, see `pipeline.prepare`.
 
     Returns:
         A dict of `x`, `y`, `sample_weight`, `batch_size` and `shuffle`.
     """
     if feature_cache is None:
         return prepare(model, *examples, batch_size=batch_size, **order)
-    learn = order.pop("learn", False)
-    options = {"feature_cache": feature_cache, "verbose": verbose}
+    learn, describe = order.pop("learn", False), order.pop("describe", False)
+    options = {"feature_cache": feature_cache, "verbose": verbose, "describe": describe}
     features = encoded(model, *examples, **options, learn=learn, augmented=learn)
     batches = features.dataset(batch_size or DEFAULT_BATCH_SIZE, **order)
     rest = {"y": None, "sample_weight": None, "batch_size": None, "shuffle": False}
@@ -48,7 +50,7 @@ def validation_inputs(model, validation_data, **options):
 
 def encoded(
     model, x, y=None, sample_weight=None, *, feature_cache="memory", batch_size=None, learn=False,
-    augmented=False, verbose=1,
+    describe=False, augmented=False, verbose=1,
 ):  # fmt: skip
     """What the frozen encoders of a model make of examples, computed where it is missing.
 
@@ -59,7 +61,7 @@ def encoded(
         x, y, sample_weight: as `fit` takes them.
         feature_cache: "memory", a folder or a `FeatureCache`.
         batch_size: int, how many examples the encoders see at once; see `encode_dataset`.
-        learn: bool, see `pipeline.prepare`.
+        learn, describe: bools, see `pipeline.prepare`.
         augmented: bool, take the cache's augmented views.
         verbose: 0 for silence.
 
@@ -71,19 +73,34 @@ def encoded(
             `features.encode_dataset`.
     """
     cache = FeatureCache.get(feature_cache)
-    if not any(encoder.frozen for encoder in model.encoders.values()):
+    encoders, uses = sources(model, learn)
+    if not any(encoder.frozen for encoder in encoders.values()):
         raise ValueError(
             "`feature_cache` must be None when no encoder is frozen: there is nothing to keep. "
             f"Received: feature_cache={feature_cache!r}"
         )
     if is_tensors(x):
+        if describe:
+            check_tensors_suffice(model)
         examples = tensor_batches(x, y, sample_weight)
     else:
-        examples = raw_examples(model, x, y, sample_weight, learn)
+        examples = raw_examples(model, x, y, sample_weight, learn, describe)
     return encode_dataset(
-        examples, model.encoders, cache, preprocessor=model.preprocessor, uses=model.fusion.uses,
+        examples, encoders, cache, preprocessor=model.preprocessor, uses=uses,
         batch_size=batch_size, augmented=augmented, verbose=int(verbose != 0),
     )  # fmt: skip
+
+
+def sources(model, learn=False):
+    """What a model reads: a dict from modality to encoder, and the names of the features.
+
+    Args:
+        model: a `TextAssistedClassifier`.
+        learn: bool, in training, where a `TextSupervisedClassifier` reads the text too.
+    """
+    if learn and model.text_in_training:
+        return model.encoders | {"text": model.text_encoder}, (*model.fusion.uses, *TEXT)
+    return model.encoders, model.fusion.uses
 
 
 def feature_shapes(encoders, uses):

@@ -6,14 +6,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tatl_keras.models.class_texts import check_tensors_suffice, with_class_texts
 from tatl_keras.models.examples import as_dataset, inputs_spec
 
 DEFAULT_BATCH_SIZE = 32
 
 
 def prepare(
-    model, x, y=None, sample_weight=None, *, batch_size=None, shuffle=False, seed=None, learn=False
-):
+    model, x, y=None, sample_weight=None, *, batch_size=None, shuffle=False, seed=None, learn=False,
+    describe=False,
+):  # fmt: skip
     """Preprocesses raw examples; hands tensors and features through.
 
     Args:
@@ -24,6 +26,7 @@ def prepare(
         seed: int or `None`, of the order of raw examples.
         learn: bool, take the class names and the tokenizer's vocabulary from these examples where
             the model has none yet.
+        describe: bool, add the model's class texts, see `class_texts.with_class_texts`.
 
     Returns:
         A dict of `x`, `y`, `sample_weight`, `batch_size` and `shuffle` for `keras.Model`.
@@ -32,16 +35,18 @@ def prepare(
         ValueError: `x` is neither raw examples nor tensors; labels and classes do not fit.
     """
     if is_tensors(x):
+        if describe:
+            check_tensors_suffice(model)
         size = None if isinstance(x, tf.data.Dataset) else batch_size
         given = {"x": x, "y": y, "sample_weight": sample_weight}
         return given | {"batch_size": size, "shuffle": shuffle}
-    examples = raw_examples(model, x, y, sample_weight, learn)
+    examples = raw_examples(model, x, y, sample_weight, learn, describe)
     size = batch_size or DEFAULT_BATCH_SIZE
     batches = model.preprocessor.dataset(examples, size, shuffle, seed)
     return {"x": batches, "y": None, "sample_weight": None, "batch_size": None, "shuffle": False}
 
 
-def raw_examples(model, x, y=None, sample_weight=None, learn=False):
+def raw_examples(model, x, y=None, sample_weight=None, learn=False, describe=False):
     """A checked `tf.data.Dataset` of raw examples; arguments and errors as of `prepare`."""
     if model.preprocessor is None:
         raise ValueError(
@@ -54,7 +59,7 @@ def raw_examples(model, x, y=None, sample_weight=None, learn=False):
     _check_labels(model, x, y)
     if learn:
         learn_vocabulary(model, examples)
-    return examples
+    return with_class_texts(model, examples) if describe else examples
 
 
 def tensor_batches(x, y=None, sample_weight=None):
@@ -81,7 +86,8 @@ def _learn_class_names(model, x, y):
 
 def _check_labels(model, x, y):
     names = getattr(x, "class_names", None)
-    if names is not None and model.class_names is not None and list(names) != model.class_names:
+    known = model.class_names
+    if None not in (names, known) and list(names) != known[: len(names)]:  # some may be added
         raise ValueError(
             "`x` must have the classes of the model, in the same order: "
             f"class_names={model.class_names[:20]}. Received: {list(names)[:20]}"

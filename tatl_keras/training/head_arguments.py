@@ -1,9 +1,11 @@
-"""Checks of what `solve_head` is given, and class texts and weights in one form."""
+"""Checks of what `solve_head` is given, and class weights in one form."""
 
 import numpy as np
 
 from tatl_keras import fusion as fusions
-from tatl_keras.models import TextAssistedClassifier
+from tatl_keras.models import ClassTextHead, TextAssistedClassifier
+from tatl_keras.models.checks import is_linear
+from tatl_keras.models.class_texts import label_of
 
 SOLVERS = ("auto", "exact", "logistic")
 FUSIONS = ("auto", "concat", "late", "image_only", "text_only")
@@ -16,14 +18,16 @@ def check_model(model):
             "`model` must be a TextAssistedClassifier. "
             f"Received: model of type {type(model).__name__}"
         )
-    linear = isinstance(model.fusion, fusions.SingleModality) or (
-        isinstance(model.fusion, fusions.ConcatFusion) and not model.fusion.hidden_dim
-    )
-    if not linear:
+    if not is_linear(model.fusion):
         raise ValueError(
             "`model.fusion` must be linear (concat without hidden_dim, image or text alone) for a "
             f"head to be solved. Received: fusion={model.fusion.name}, hidden_dim="
             f"{getattr(model.fusion, 'hidden_dim', None)}. Train it: `fit`, --head_solver=sgd."
+        )
+    if isinstance(model.head, ClassTextHead):
+        raise ValueError(
+            "`model` must have a linear head to be solved. Received: head="
+            f"{type(model.head).__name__}. Train it: `fit`, --head_solver=sgd."
         )
     learning = [name for name, encoder in model.encoders.items() if not encoder.frozen]
     if learning:
@@ -59,60 +63,8 @@ def check_arguments(model, solver, fusion, class_texts):
 
 def class_weights(model, class_weight):
     """A checked dict from int to float."""
-    weights = {_label(model, key, "class_weight"): v for key, v in (class_weight or {}).items()}
+    weights = {label_of(model, key, "class_weight"): v for key, v in (class_weight or {}).items()}
     wrong = {key: v for key, v in weights.items() if not (np.isfinite(v) and v >= 0)}
     if wrong:
         raise ValueError(f"`class_weight` must be finite and at least 0. Received: {wrong}")
     return weights
-
-
-def labelled_texts(model, class_texts):
-    """List of (label, text)."""
-    if class_texts is None:
-        return []
-    if model.text_encoder is None:
-        raise ValueError(
-            "`class_texts` must be None for a model that reads no text. "
-            f"Received: class_texts={class_texts!r}"
-        )
-    if model.preprocessor is None:
-        raise ValueError(
-            "`class_texts` must be None for a model without preprocessor, which cannot tokenise. "
-            f"Received: class_texts={class_texts!r}"
-        )
-    if class_texts == "names":
-        if model.class_names is None:
-            raise ValueError(
-                "`class_texts` must be a dict while the model has no class names. "
-                f"Received: class_texts={class_texts!r}. Or set `model.class_names`."
-            )
-        class_texts = dict(enumerate(model.class_names))
-    if not isinstance(class_texts, dict):
-        raise ValueError(
-            '`class_texts` must be None, "names" or a dict from class to texts. '
-            f"Received: class_texts={class_texts!r}"
-        )
-    found = []
-    for key, texts in class_texts.items():
-        label = _label(model, key, "class_texts")
-        for text in [texts] if isinstance(texts, str) else texts:
-            if not isinstance(text, str) or not text.strip():
-                raise ValueError(
-                    f"`class_texts` must hold texts that are not blank. Received: {text!r} for "
-                    f"class {key!r}"
-                )
-            found.append((label, text))
-    return found
-
-
-def _label(model, key, argument):
-    """The int of a class given as int or name."""
-    names = model.class_names or []
-    if isinstance(key, str) and key in names:
-        return names.index(key)
-    if isinstance(key, (int, np.integer)) and 0 <= key < model.num_classes:
-        return int(key)
-    raise ValueError(
-        f"`{argument}` must have keys that are classes: 0 to {model.num_classes - 1}, or one of "
-        f"{names[:20]}. Received: {key!r}"
-    )

@@ -1,11 +1,11 @@
 """Solves the head of a model on frozen features, instead of training it."""
 
 from tatl_keras.features import FeatureCache
+from tatl_keras.models.class_texts import labelled_texts
 from tatl_keras.training.head_arguments import (
     check_arguments,
     check_model,
     class_weights,
-    labelled_texts,
 )
 from tatl_keras.training.head_rows import feature_batches, gather_rows
 from tatl_keras.training.head_search import STANDARD_ERRORS, Search
@@ -52,7 +52,8 @@ def solve_head(
         fusion: "auto", or the only one to look at: "concat", "late", "image_only", "text_only".
         class_texts: what the classes are called or look like, as further rows without a picture:
             "names" for the model's class names; a dict from class name or label to a text or a
-            list of texts; `None` for none. Helps most with few examples a class.
+            list of texts; `None` for those the model was built with. Helps most with few examples
+            a class.
         class_weight: dict from label to a factor of its examples' weights, as in `fit`. As many
             repetitions of its examples do, but for what is left out: one example with its weight.
         feature_cache: as in `fit`: "memory", a folder or a `FeatureCache`.
@@ -86,7 +87,7 @@ def solve_head(
             "features that are kept. Received: feature_cache=None"
         )
     batches = feature_batches(model, x, y, sample_weight, batch_size, cache, verbose)
-    texts = labelled_texts(model, class_texts)
+    texts = labelled_texts(model, model.class_texts if class_texts is None else class_texts)
     rows = gather_rows(model, batches, class_weights(model, class_weight), texts, cache)
     if rows.moments is not None and solver == "logistic":
         raise ValueError(

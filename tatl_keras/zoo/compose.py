@@ -7,8 +7,10 @@ import keras_hub
 
 from tatl_keras import data, encoders, models
 from tatl_keras import fusion as fusions
+from tatl_keras.models.checks import is_linear, reads
 
 _DEFAULT = "default"
+_COSINE_SCALE = 100.0  # what CLIP's training ends with
 
 
 def compose(
@@ -17,6 +19,7 @@ def compose(
     image=None,
     text=None,
     fusion=None,
+    head="linear",
     image_preset=_DEFAULT,
     text_preset=_DEFAULT,
     modality_dropout=0.0,
@@ -24,6 +27,7 @@ def compose(
     image_size=None,
     sequence_length=64,
     class_names=None,
+    class_texts=None,
     seed=None,
     compile=True,
     name=None,
@@ -38,6 +42,9 @@ def compose(
         text: likewise for `encoders.names("text")`, or `None` for a model of pictures alone.
         fusion: a name that `fusion.get` knows, or a fusion layer. Defaults to `"concat"`, or to the
             control of the one encoder given.
+        head: "linear" for the fusion's own; "class_texts" for a `models.ClassTextHead`, to which
+            classes can be added by their texts alone; or a layer. With "class_texts" and a fusion
+            that reads no text, text is for the class texts only.
         image_preset: preset for the weights of a named image encoder: a KerasHub name, an `hf://`
             or `kaggle://` handle, a local directory, or `None` for random weights. Defaults to the
             encoder's own.
@@ -49,6 +56,9 @@ def compose(
         image_size: `(height, width)` in pixels, or `None` for the preset's.
         sequence_length: int ≥ 3, tokens per text.
         class_names: list of `num_classes` strings, or `None` to take them from the data in `fit`.
+        class_texts: what the classes are called or look like, to start from and to learn from:
+            "names", or a dict from class name or label to a text or a list of texts. Helps most
+            with few examples a class. See `models.TextAssistedClassifier`.
         seed: int or `None`, of every random initial weight and of dropout.
         compile: bool, compile with the defaults.
         name: str or `None`, the Keras model's name.
@@ -96,11 +106,36 @@ def compose(
         text_encoder,
         fusion,
         num_classes,
+        head=_head(head, num_classes, fusion, image_encoder, text_encoder),
         modality_dropout=fusions.ModalityDropout(modality_dropout, seed, name="modality_dropout"),
         preprocessor=data.Preprocessor(image_converter, tokenizer, sequence_length),
         class_names=class_names,
+        class_texts=class_texts,
         compile=compile,
         **({} if name is None else {"name": name}),
+    )
+
+
+def _head(head, num_classes, fusion, image_encoder, text_encoder):
+    """The layer that `head` stands for; `None` for the fusion's own."""
+    if head == "linear":
+        return None
+    if not isinstance(head, str):
+        return head
+    if head != "class_texts" or text_encoder is None or not text_encoder.frozen:
+        found = "no text encoder" if text_encoder is None else f"frozen={text_encoder.frozen}"
+        raise ValueError(
+            '`head` must be "linear", a layer, or "class_texts" for a model with a frozen text '
+            f"encoder. Received: head={head!r} with {found}"
+        )
+    image_only = reads(fusion) == ["image"]
+    if image_only and encoders.share_space(image_encoder, text_encoder):
+        return models.ClassTextHead(num_classes, scale=_COSINE_SCALE, name="head")
+    return models.ClassTextHead(
+        num_classes,
+        text_encoder.output_dim,
+        text_start=is_linear(fusion) and not image_only,
+        name="head",
     )
 
 
