@@ -138,7 +138,7 @@ def with_class_texts(model, examples):
     Raises:
         ValueError: the examples come in batches, with pixels for pictures, or without int labels.
     """
-    _start_if_new(model)
+    start_if_new(model)
     if not model.labelled_texts or isinstance(model.head, ClassTextHead):
         return examples
     x, y, weight = keras.utils.unpack_x_y_sample_weight(examples.element_spec)
@@ -168,7 +168,7 @@ def with_class_texts(model, examples):
 
 def check_tensors_suffice(model):
     """Raises a ValueError where class texts can not be added, since the examples are tensors."""
-    _start_if_new(model)
+    start_if_new(model)
     if model.labelled_texts and not isinstance(model.head, ClassTextHead):
         raise ValueError(
             "`x` must hold raw examples for class texts to be added. Received: tensors or "
@@ -176,7 +176,7 @@ def check_tensors_suffice(model):
         )
 
 
-def _start_if_new(model):
+def start_if_new(model):
     """Takes up texts that waited for class names, an error without them, or for a vocabulary."""
     labelled_texts(model, model.class_texts)
     if not (isinstance(model.head, ClassTextHead) and model.head.has_embeddings):

@@ -152,6 +152,39 @@ class Ridge:
             found[rows] = self.targets[rows] - np.linalg.solve(np.eye(len(rows)) - hat, residuals)
         return found
 
+    def leave_group_out(self, penalty, group):
+        """What fits without a group of rows, and without the row itself, predict for each row.
+
+        With r the residuals and H as in `leave_folds_out`, the fit without rows f has residuals
+        r + H_.f s on all others, s = (I - H_ff)⁻¹ r_f, and the hat matrix
+        H + H_.f (I - H_ff)⁻¹ H_f. ; from these it leaves each other row out as always.
+
+        Args:
+            penalty: float greater than zero.
+            group: bools (N,), rows to leave out together.
+
+        Returns:
+            Floats (N, C).
+        """
+        z, shrunk = self.coordinates, 1 / (self.eigenvalues + penalty)
+        residuals = self.targets - self.y_mean - z @ (shrunk[:, None] * self.projection)
+        inside, outside = np.flatnonzero(group), np.flatnonzero(~group)
+        to_group = (1 / self.total + (z * shrunk) @ z[inside].T) * self.weights[inside]
+        from_group = (1 / self.total + (z[inside] * shrunk) @ z[outside].T) * self.weights[outside]
+        solved = np.linalg.solve(
+            np.eye(len(inside)) - to_group[inside],
+            np.concatenate([residuals[inside], from_group], axis=1),
+        )
+        alone, columns = solved[:, : residuals.shape[1]], solved[:, residuals.shape[1] :]
+        leverages = self.weights[outside] * (
+            1 / self.total + np.square(z[outside]) @ shrunk
+        ) + np.sum(to_group[outside] * columns.T, axis=1)
+        rest = np.maximum(1 - leverages, np.finfo(float).eps)
+        found = np.empty_like(residuals)
+        found[inside] = alone
+        found[outside] = (residuals[outside] + to_group[outside] @ alone) / rest[:, None]
+        return self.targets - found
+
 
 def _kept(eigenvalues):
     """Which eigenvalues are more than rounding; none where all rows are alike."""
