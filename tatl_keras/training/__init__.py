@@ -6,7 +6,9 @@ from tatl_keras.training.augmentation import default_augmentation
 from tatl_keras.training.catch_up import CatchUp, catch_up
 from tatl_keras.training.certificate import Certificate
 from tatl_keras.training.certify import certify
+from tatl_keras.training.corruption_estimate import CorruptionEstimate
 from tatl_keras.training.encode_with_beam import encode_with_beam
+from tatl_keras.training.estimate_corruption import estimate_corruption
 from tatl_keras.training.feature_cache import encode
 from tatl_keras.training.few_shot import solve_few_shot
 from tatl_keras.training.few_shot_solution import FewShotSolution
@@ -25,6 +27,7 @@ from tatl_keras.training.zero_shot import zero_shot_logits
 __all__ = [
     "CatchUp",
     "Certificate",
+    "CorruptionEstimate",
     "EncodedDataset",
     "FeatureCache",
     "FewShotSolution",
@@ -42,6 +45,7 @@ __all__ = [
     "draw_rethinking",
     "encode",
     "encode_with_beam",
+    "estimate_corruption",
     "find_leaks",
     "read_history",
     "read_json",

@@ -6,6 +6,7 @@ from tatl_keras import fusion as fusions
 from tatl_keras.models import ClassTextHead, TextAssistedClassifier
 from tatl_keras.models.checks import is_linear
 from tatl_keras.models.class_texts import label_of
+from tatl_keras.training.no_harm_experts import joint_fusion
 
 SOLVERS = ("auto", "exact", "logistic")
 FUSIONS = ("auto", "concat", "late", "image_only", "text_only")
@@ -18,11 +19,12 @@ def check_model(model):
             "`model` must be a TextAssistedClassifier. "
             f"Received: model of type {type(model).__name__}"
         )
-    if not is_linear(model.fusion):
+    fusion = joint_fusion(model)
+    if not is_linear(fusion):
         raise ValueError(
             "`model.fusion` must be linear (concat without hidden_dim, image or text alone) for a "
-            f"head to be solved. Received: fusion={model.fusion.name}, hidden_dim="
-            f"{getattr(model.fusion, 'hidden_dim', None)}. Train it: `fit`, --head_solver=sgd."
+            f"head to be solved. Received: fusion={fusion.name}, hidden_dim="
+            f"{getattr(fusion, 'hidden_dim', None)}. Train it: `fit`, --head_solver=sgd."
         )
     if isinstance(model.head, ClassTextHead):
         raise ValueError(

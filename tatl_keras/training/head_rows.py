@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tatl_keras.models.features import encoded
 from tatl_keras.models.pipeline import is_tensors, tensor_batches
+from tatl_keras.training.no_harm_experts import joint_fusion
 from tatl_keras.training.ridge import Moments, Ridge
 
 MOST_ROWS = 2**14  # beyond these, only sums over rows are kept, and this many rows or half of them
@@ -177,7 +178,7 @@ def _batch(model, batch, class_weight):
         )
     if class_weight:
         weights = weights * np.array([class_weight.get(int(y), 1.0) for y in labels])
-    fused = np.asarray(model.fusion(x, training=False), np.float32)
+    fused = np.asarray(joint_fusion(model)(x, training=False), np.float32)
     if not np.isfinite(fused).all():
         raise ValueError(
             "`x` must give finite features. Received: "
@@ -208,5 +209,5 @@ def _class_rows(model, class_texts, class_weight, feature_cache, dim):
     weights = 1 / np.bincount(labels)[labels]
     weights *= np.array([class_weight.get(int(label), 1.0) for label in labels])
     seen = weights > 0
-    fused = np.asarray(model.fusion(x, training=False), np.float32)
+    fused = np.asarray(joint_fusion(model)(x, training=False), np.float32)
     return fused[seen], labels[seen], weights[seen]

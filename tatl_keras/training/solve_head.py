@@ -1,6 +1,7 @@
 """Solves the head of a model on frozen features, instead of training it."""
 
 from tatl_keras.features import FeatureCache
+from tatl_keras.fusion import NoHarmHead
 from tatl_keras.models.class_texts import labelled_texts
 from tatl_keras.training.head_arguments import (
     check_arguments,
@@ -10,6 +11,7 @@ from tatl_keras.training.head_arguments import (
 from tatl_keras.training.head_rows import feature_batches, gather_rows
 from tatl_keras.training.head_search import STANDARD_ERRORS, Search
 from tatl_keras.training.head_solution import HeadSolution
+from tatl_keras.training.no_harm_experts import load_experts
 
 
 def solve_head(
@@ -41,12 +43,16 @@ def solve_head(
     cross-validation. "auto" does both, compares them on the same held-out examples, and takes
     "logistic" unless "exact" is better by two standard errors.
 
-    The head is an ordinary `Dense`: the model can be evaluated, saved, exported, or trained on
-    from there with `fit`. Computed in float64, loaded as float32.
+    Of a "no_harm" model the joint expert is this head, and the experts on image and on text are
+    heads on these alone, found the same way: where text is missing the model answers as one solved
+    on pictures alone.
+
+    The head is an ordinary `Dense`, or three: the model can be evaluated, saved, exported, or
+    trained on from there with `fit`. Computed in float64, loaded as float32.
 
     Args:
         model: a `TextAssistedClassifier` with frozen encoders whose fusion is linear: "concat"
-            without `hidden_dim`, or image or text alone.
+            without `hidden_dim`, also inside "no_harm", or image or text alone.
         x, y, sample_weight, batch_size: as `model.fit` takes them. Labels are ints, or names.
         solver: "auto", "exact" or "logistic".
         fusion: "auto", or the only one to look at: "concat", "late", "image_only", "text_only".
@@ -97,8 +103,12 @@ def solve_head(
         )
     search = Search(rows)
     choice, reason = _choose(search, solver, fusion)
-    kernel, bias = choice.head()
-    model.head.set_weights([kernel, bias])
+    if isinstance(model.head, NoHarmHead):
+        alone = [_choose_alone(search, solver, fusion) for fusion in ("image_only", "text_only")]
+        load_experts(model.head, rows, *(found.head() for found in (choice, *alone)))
+        reason += " ".join(["", *map(_alone, alone)])
+    else:
+        model.head.set_weights(choice.head())
     model.prior.set_weights([rows.counts])
     late = len(choice.parts) > 1
     share, weight, penalty = choice.parts[-1]
@@ -147,6 +157,21 @@ def _choose(search, solver, fusion):
     if least:
         reason += f", {why} than {STANDARD_ERRORS:g} standard errors of the difference"
     return (exact if wins else logistic), reason + "."
+
+
+def _choose_alone(search, solver, fusion):
+    """The `Choice` for an expert on one modality.
+
+    Where a class has texts but no picture, logistic regression would rule it out by the picture.
+    """
+    exact = fusion == "image_only" and search.rows.needs_class_texts
+    return _choose(search, "exact" if exact else solver, fusion)[0]
+
+
+def _alone(choice):
+    modality = choice.fusion.removesuffix("_only")
+    outcome = f", {_outcome(choice.held)}" if choice.scores is not None else ""
+    return f"On the {modality} alone {choice.solver}{outcome}."
 
 
 def _outcome(held):

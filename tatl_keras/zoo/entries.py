@@ -24,6 +24,7 @@ _FUSIONS = {
     "bilinear": "low-rank bilinear pooling",
     "cross": "attention between image tokens and text tokens, both ways",
     "joint": "self-attention over image and text tokens together",
+    "no_harm": "concatenated, and as good as the image alone where text is missing",
 }
 
 _GRID = (
