@@ -103,12 +103,7 @@ def solve_head(
         )
     search = Search(rows)
     choice, reason = _choose(search, solver, fusion)
-    if isinstance(model.head, NoHarmHead):
-        alone = [_choose_alone(search, solver, fusion) for fusion in ("image_only", "text_only")]
-        load_experts(model.head, rows, *(found.head() for found in (choice, *alone)))
-        reason += " ".join(["", *map(_alone, alone)])
-    else:
-        model.head.set_weights(choice.head())
+    reason += _load(model.head, search, choice, solver)
     model.prior.set_weights([rows.counts])
     late = len(choice.parts) > 1
     share, weight, penalty = choice.parts[-1]
@@ -159,13 +154,20 @@ def _choose(search, solver, fusion):
     return (exact if wins else logistic), reason + "."
 
 
-def _choose_alone(search, solver, fusion):
-    """The `Choice` for an expert on one modality.
+def _load(head, search, choice, solver):
+    """Writes a `Choice` into a head, and into a `NoHarmHead` one for each modality alone too.
 
-    Where a class has texts but no picture, logistic regression would rule it out by the picture.
+    Returns what the reason for the choice lacks: how well the latter do.
     """
-    exact = fusion == "image_only" and search.rows.needs_class_texts
-    return _choose(search, "exact" if exact else solver, fusion)[0]
+    if not isinstance(head, NoHarmHead):
+        head.set_weights(choice.head())
+        return ""
+    # Where a class has texts but no picture, logistic regression would rule it out by the picture.
+    image_solver = "exact" if search.rows.needs_class_texts else solver
+    image, _ = _choose(search, image_solver, "image_only")
+    text, _ = _choose(search, solver, "text_only")
+    load_experts(head, search.rows, *(found.head() for found in (choice, image, text)))
+    return f" {_alone(image)} {_alone(text)}"
 
 
 def _alone(choice):

@@ -50,7 +50,7 @@ def test_tiny_entries_answer_before_training(name):
     if model.preprocessor.tokenizer is not None:
         model.preprocessor.tokenizer.set_vocabulary(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
     logits = model.predict({"image": [""], "text": ["x"]}, verbose=0)
-    np.testing.assert_array_equal(logits, np.zeros((1, 3)))
+    assert logits.shape == (1, 3) and np.isfinite(logits).all() and np.ptp(logits) == 0
 
 
 @pytest.mark.parametrize(
