@@ -121,10 +121,13 @@ class ClassTextHead(keras.layers.Layer):
         grow(self, "embeddings", embeddings)
         grow(self, "bias", np.full(len(embeddings), bias))
 
-    def call(self, fused):
+    def project(self, fused):
+        """z of the formula: floats (B, De)."""
         z = ops.cast(fused, "float32")
-        if self.kernel is not None:
-            z = ops.matmul(z, self.kernel) + self.projection_bias
+        return z if self.kernel is None else ops.matmul(z, self.kernel) + self.projection_bias
+
+    def call(self, fused):
+        z = self.project(fused)
         return self.scale / LENGTH * ops.matmul(z, ops.transpose(self.embeddings)) + self.bias
 
     def compute_output_shape(self, fused_shape):

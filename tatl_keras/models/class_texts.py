@@ -28,16 +28,7 @@ def labelled_texts(model, class_texts):
     """
     if class_texts is None:
         return []
-    if model.text_encoder is None:
-        raise ValueError(
-            "`class_texts` must be None for a model that reads no text. "
-            f"Received: class_texts={class_texts!r}"
-        )
-    if model.preprocessor is None:
-        raise ValueError(
-            "`class_texts` must be None for a model without preprocessor, which cannot tokenise. "
-            f"Received: class_texts={class_texts!r}"
-        )
+    check_reads_texts(model, class_texts)
     if isinstance(class_texts, str) and class_texts == "names":
         if model.class_names is None:
             raise ValueError(
@@ -55,6 +46,20 @@ def labelled_texts(model, class_texts):
         label = label_of(model, key, "class_texts")
         found += [(label, text) for text in checked_texts(key, texts)]
     return found
+
+
+def check_reads_texts(model, class_texts):
+    """Raises a ValueError unless a model can make embeddings of texts."""
+    if model.text_encoder is None:
+        raise ValueError(
+            "`class_texts` must be None for a model that reads no text. "
+            f"Received: class_texts={class_texts!r}"
+        )
+    if model.preprocessor is None:
+        raise ValueError(
+            "`class_texts` must be None for a model without preprocessor, which cannot tokenise. "
+            f"Received: class_texts={class_texts!r}"
+        )
 
 
 def checked_texts(key, texts):
@@ -93,14 +98,17 @@ def embeddings_of(model, labelled, num_classes):
     return class_embeddings(np.concatenate(found), np.array(labels), num_classes)
 
 
-def start_from_texts(model):
+def start_from_texts(model, labelled):
     """Gives the head what it knows of the classes before it has seen an example.
 
     A `ClassTextHead` gets the embeddings. A linear head on a linear fusion whose last channels are
     the text's takes the nearest class text, unless it has learned already, a class has no text or
     the text encoder learns. Nothing happens before the tokenizer has its vocabulary.
+
+    Args:
+        model: a `TextAssistedClassifier`.
+        labelled: list of (label, text).
     """
-    labelled = model.labelled_texts
     if not labelled or model.preprocessor.needs_vocabulary:
         return
     missing = sorted(set(range(model.num_classes)) - {label for label, _ in labelled})
@@ -180,4 +188,4 @@ def start_if_new(model):
     """Takes up texts that waited for class names, an error without them, or for a vocabulary."""
     labelled_texts(model, model.class_texts)
     if not (isinstance(model.head, ClassTextHead) and model.head.has_embeddings):
-        start_from_texts(model)
+        start_from_texts(model, model.labelled_texts)

@@ -2,6 +2,7 @@
 
 from tatl_keras.models.class_text_head import ClassTextHead, grow
 from tatl_keras.models.class_texts import (
+    check_reads_texts,
     checked_texts,
     embeddings_of,
     labelled_texts,
@@ -56,11 +57,12 @@ class DescribedClasses:
             isinstance(class_texts, dict) and any(isinstance(key, str) for key in class_texts)
         )
         if by_name and self.class_names is None:
-            labelled_texts(self, {})  # whether it can read texts at all
+            check_reads_texts(self, class_texts)
             self._keep(_waiting_texts=class_texts)
             return
-        self._keep(_labelled_texts=labelled_texts(self, class_texts), _waiting_texts=None)
-        start_from_texts(self)
+        labelled = labelled_texts(self, class_texts)
+        start_from_texts(self, labelled)
+        self._keep(_labelled_texts=labelled, _waiting_texts=None)
 
     @property
     def labelled_texts(self):

@@ -7,7 +7,8 @@ import tempfile
 import tensorflow as tf
 
 from tatl_keras.data.tokenizers import is_byte_pair
-from tatl_keras.models.evidence import EVIDENCE, evidence
+from tatl_keras.models.class_text_head import ClassTextHead
+from tatl_keras.models.signatures import serving_module
 
 
 def export(model, filepath, overwrite=False):
@@ -27,6 +28,17 @@ def export(model, filepath, overwrite=False):
                                      "text", or "none", where the answer is how frequent each class
                                      was in training
 
+    A model with a `ClassTextHead` has a second signature, `classify_with_texts`, for classes that
+    the request describes. It takes also
+
+        class_texts    (B, C, K) string   K texts of each of C classes, "" where a class has fewer;
+                                          or (1, C, K), the same for all rows
+
+    and gives the same four, `probabilities` and `scores` (B, C), `label` the first text of the most
+    probable class. A class is one of the model's own where its texts are; to others applies what
+    `add_classes` says of the bias. With B rows of class texts it can be asked by row in REST, and
+    requests can be batched.
+
     Decoding, resizing, normalising and tokenising happen in the graph, with the code that training
     used. The process that loads it must import `tensorflow_text` for a model with a text encoder.
     Loaded in Python, `class_names()` gives the order of the probabilities. The directory appears
@@ -39,7 +51,8 @@ def export(model, filepath, overwrite=False):
 
     Raises:
         ValueError: the model has no preprocessor, or one whose vocabulary is not learned yet,
-            or the byte-pair tokenizer of CLIP, whose table of words would grow in a server.
+            or reads texts with the byte-pair tokenizer of CLIP, whose table of words would grow in
+            a server; its head is made of class texts that it does not know.
         FileExistsError: `filepath` exists and `overwrite` is false.
 
     Example:
@@ -71,6 +84,12 @@ def export(model, filepath, overwrite=False):
             "every word a server meets. Serve the model from Python, or pair the pictures with "
             "another text encoder (minilm)."
         )
+    if isinstance(model.head, ClassTextHead) and not model.head.has_embeddings:
+        raise ValueError(
+            "`model` must know its class texts before it is exported. Received: "
+            f"class_names={model.class_names}, class_texts={model.class_texts}. Set "
+            "`model.class_names`, or `model.class_texts`."
+        )
     if os.path.exists(filepath) and not overwrite:
         raise FileExistsError(
             f"`filepath` must not exist. Received: filepath={filepath!r}. "
@@ -80,48 +99,11 @@ def export(model, filepath, overwrite=False):
     os.makedirs(parent, exist_ok=True)
     beside = tempfile.mkdtemp(prefix=".exporting-", dir=parent)
     try:
-        module = _serving_module(model)
-        tf.saved_model.save(module, beside, signatures={"serving_default": module.serve})
+        module, signatures = serving_module(model)
+        tf.saved_model.save(module, beside, signatures=signatures)
         os.chmod(beside, 0o755)
         if os.path.exists(filepath):
             shutil.rmtree(filepath)
         os.rename(beside, filepath)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-
-
-def _serving_module(model):
-    """A `tf.Module` with the model's variables and its `serve` function, and nothing of Keras."""
-    names = model.class_names or [str(label) for label in range(model.num_classes)]
-    module = tf.Module()
-    module.model_variables = [variable.value for variable in model.variables]
-
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None], tf.string, name="image_bytes"),
-            tf.TensorSpec([None], tf.string, name="text"),
-        ]
-    )
-    def serve(image_bytes, text):
-        rows = tf.size(image_bytes)
-        checks = [
-            tf.debugging.assert_equal(
-                rows, tf.size(text), "image_bytes and text must have equally many rows"
-            ),
-            tf.debugging.assert_positive(rows, "the request must have at least one row"),
-        ]
-        with tf.control_dependencies(checks):
-            raw = {"image": tf.identity(image_bytes), "text": tf.identity(text)}
-        tensors = model.preprocessor.tensors(raw)
-        logits = model(tensors, training=False)
-        has = {f"has_{modality}": tensors[f"has_{modality}"] for modality in model.encoders}
-        return {
-            "probabilities": tf.nn.softmax(logits),
-            "label": tf.gather(tf.constant(names), tf.argmax(logits, axis=-1)),
-            "scores": logits,
-            "evidence": tf.gather(tf.constant(EVIDENCE), evidence(has)),
-        }
-
-    module.serve = serve
-    module.class_names = tf.function(lambda: tf.constant(names), input_signature=[])
-    return module

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text as _tensorflow_text  # noqa: F401  (registers the ops of tokenizers)
 
-_SIGNATURE = "serving_default"
+_SIGNATURE, _WITH_TEXTS = "serving_default", "classify_with_texts"
 _INPUTS = {"image_bytes", "text"}
 _OUTPUT = "probabilities"
 
@@ -105,6 +105,43 @@ class LoadedModel:
         Raises:
             ValueError: there is no example, or the sequences are not equally long.
         """
+        return self._ask(self._signature, image_bytes, texts, batch_size)
+
+    def classify_with_texts(self, image_bytes, texts, class_texts, batch_size=32):
+        """What the model gives of raw examples among classes that are described now.
+
+        Args:
+            image_bytes, texts, batch_size: see `answer`.
+            class_texts: list with a text, or a list of texts, for each class.
+
+        Returns:
+            As `answer`, `probabilities` and `scores` (number of examples, number of classes), and
+            `label` the first text of the most probable class.
+
+        Raises:
+            ValueError: as `answer`; a class has no text; the model's head is not made of class
+                texts.
+        """
+        signature = self._model.signatures.get(_WITH_TEXTS)
+        if signature is None:
+            raise ValueError(
+                "`class_texts` must go to a model whose head is made of class texts. Received: a "
+                f"model with signatures {sorted(self._model.signatures)}. Build it with "
+                'head="class_texts".'
+            )
+        classes = [[some] if isinstance(some, str) else list(some) for some in class_texts]
+        if not classes or not all(some and all(text.strip() for text in some) for some in classes):
+            raise ValueError(
+                "`class_texts` must hold a text, or texts, for each class, none of them blank. "
+                f"Received: class_texts={class_texts!r}"
+            )
+        longest = max(map(len, classes))
+        table = [some + [""] * (longest - len(some)) for some in classes]
+        more = {"class_texts": tf.constant([table], tf.string)}
+        return self._ask(signature, image_bytes, texts, batch_size, **more)
+
+    @staticmethod
+    def _ask(signature, image_bytes, texts, batch_size, **more):
         if len(image_bytes) != len(texts) or not len(texts):
             raise ValueError(
                 "`image_bytes` and `texts` must be equally long and not empty. "
@@ -113,9 +150,10 @@ class LoadedModel:
         answers = []
         for start in range(0, len(texts), batch_size):
             some = slice(start, start + batch_size)
-            answer = self._signature(
+            answer = signature(
                 image_bytes=tf.constant(list(image_bytes[some]), tf.string),
                 text=tf.constant(list(texts[some]), tf.string),
+                **more,
             )
             answers.append({name: value.numpy() for name, value in answer.items()})
         return {name: np.concatenate([part[name] for part in answers]) for name in answers[0]}

@@ -26,11 +26,6 @@ def check_model(model):
             f"head to be solved. Received: fusion={fusion.name}, hidden_dim="
             f"{getattr(fusion, 'hidden_dim', None)}. Train it: `fit`, --head_solver=sgd."
         )
-    if isinstance(model.head, ClassTextHead):
-        raise ValueError(
-            "`model` must have a linear head to be solved. Received: head="
-            f"{type(model.head).__name__}. Train it: `fit`, --head_solver=sgd."
-        )
     learning = [name for name, encoder in model.encoders.items() if not encoder.frozen]
     if learning:
         raise ValueError(
@@ -50,6 +45,11 @@ def check_arguments(model, solver, fusion, class_texts):
         raise ValueError(
             f"`fusion` must be one of {fits} for a model that reads {list(model.encoders)}. "
             f"Received: fusion={fusion!r}"
+        )
+    if isinstance(model.head, ClassTextHead) and (solver == "logistic" or fusion != "auto"):
+        raise ValueError(
+            '`solver` must be "auto" or "exact", `fusion` "auto" for a head of class texts. '
+            f"Received: solver={solver!r}, fusion={fusion!r}"
         )
     if fusion == "late" and solver == "logistic":
         raise ValueError(

@@ -2,7 +2,9 @@
 
 from tatl_keras.features import FeatureCache
 from tatl_keras.fusion import NoHarmHead
-from tatl_keras.models.class_texts import labelled_texts
+from tatl_keras.models import ClassTextHead
+from tatl_keras.models.class_texts import labelled_texts, start_if_new
+from tatl_keras.training.class_text_solver import solve_class_text_head
 from tatl_keras.training.head_arguments import (
     check_arguments,
     check_model,
@@ -47,8 +49,13 @@ def solve_head(
     heads on these alone, found the same way: where text is missing the model answers as one solved
     on pictures alone.
 
-    The head is an ordinary `Dense`, or three: the model can be evaluated, saved, exported, or
-    trained on from there with `fit`. Computed in float64, loaded as float32.
+    A head of class texts is solved likewise: by ridge regression into the space of the texts, with
+    exact leave-one-out, around the nearest class text (`training.class_text_solver`). Leaving out
+    whole classes tells how much less the logits of a class without example are
+    (`model.head.new_class_bias`).
+
+    Otherwise the head is an ordinary `Dense`, or three: the model can be evaluated, saved,
+    exported, or trained on from there with `fit`. Computed in float64, loaded as float32.
 
     Args:
         model: a `TextAssistedClassifier` with frozen encoders whose fusion is linear: "concat"
@@ -86,6 +93,8 @@ def solve_head(
     """
     check_model(model)
     check_arguments(model, solver, fusion, class_texts)
+    if isinstance(model.head, ClassTextHead) and class_texts is not None:
+        model.class_texts = class_texts
     cache = FeatureCache.get(feature_cache)
     if cache is None:
         raise ValueError(
@@ -93,8 +102,12 @@ def solve_head(
             "features that are kept. Received: feature_cache=None"
         )
     batches = feature_batches(model, x, y, sample_weight, batch_size, cache, verbose)
+    if isinstance(model.head, ClassTextHead):
+        start_if_new(model)
     texts = labelled_texts(model, model.class_texts if class_texts is None else class_texts)
     rows = gather_rows(model, batches, class_weights(model, class_weight), texts, cache)
+    if isinstance(model.head, ClassTextHead):
+        return solve_class_text_head(model, rows)
     if rows.moments is not None and solver == "logistic":
         raise ValueError(
             f'`solver` must be "exact" or "auto" for more than {len(rows.x)} examples, of which '
