@@ -2,5 +2,6 @@
 
 from tatl_keras.models.class_text_head import ClassTextHead
 from tatl_keras.models.classifier import TextAssistedClassifier
+from tatl_keras.models.text_supervised import TextSupervisedClassifier
 
-__all__ = ["ClassTextHead", "TextAssistedClassifier"]
+__all__ = ["ClassTextHead", "TextAssistedClassifier", "TextSupervisedClassifier"]

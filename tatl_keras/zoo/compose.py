@@ -7,9 +7,11 @@ import keras_hub
 
 from tatl_keras import data, encoders, models
 from tatl_keras import fusion as fusions
+from tatl_keras.layers.checks import check_choice
 from tatl_keras.models.checks import is_linear, reads
 
 _DEFAULT = "default"
+_LOSSES = ("distillation_weight", "temperature", "alignment_weight", "class_text_weight")
 _COSINE_SCALE = 100.0  # what CLIP's training ends with
 
 
@@ -23,6 +25,7 @@ def compose(
     image_preset=_DEFAULT,
     text_preset=_DEFAULT,
     modality_dropout=0.0,
+    text_at_inference=True,
     frozen=True,
     image_size=None,
     sequence_length=64,
@@ -51,6 +54,9 @@ def compose(
         text_preset: likewise for text; `None` also means a vocabulary learned in `fit`.
         modality_dropout: fraction of the rows with picture and text that lose one of them at each
             step of training, in [0, 1), so that the model learns to answer with either alone.
+        text_at_inference: bool; False makes a `models.TextSupervisedClassifier` on the pictures
+            alone, which the texts teach in training: `fusion` then is "image_only" whatever fusion
+            of both is named, and the weights of that class's losses may be given too.
         frozen: bool, whether pretrained encoders stay as they are. Encoders made to be trained
             (`lstm`, `embed`) always learn.
         image_size: `(height, width)` in pixels, or `None` for the preset's.
@@ -68,7 +74,9 @@ def compose(
         A `TextAssistedClassifier` with its preprocessor.
 
     Raises:
-        ValueError: no encoder is given, or an argument is unknown or out of its bounds.
+        ValueError: no encoder is given, an argument is unknown or out of its bounds, or
+            `text_at_inference` is False with one encoder, a fusion layer or head that reads text,
+            or `modality_dropout`.
         encoders.PresetError: a preset cannot be loaded.
 
     Example:
@@ -78,30 +86,22 @@ def compose(
     >>> model.fusion.name.startswith("fi_lm")
     True
     """
-    if image is None and text is None:
-        known = ", ".join([*encoders.names("image"), *encoders.names("text")])
-        raise ValueError(
-            "`image` or `text` must name an encoder. Received: image=None, text=None. "
-            f"Known are {known}."
-        )
+    _check_given(image, text)
     if fusion is None:
         fusion = "concat" if image and text else "image_only" if image else "text_only"
+    kind, losses = models.TextAssistedClassifier, {}
+    if not check_choice("text_at_inference", text_at_inference, (True, False)):
+        fusion = _image_only(image, text, fusion, head, modality_dropout)
+        losses = {n: fusion_arguments.pop(n) for n in _LOSSES if n in fusion_arguments}
+        kind = models.TextSupervisedClassifier
     if isinstance(fusion, str):
         _check_arguments(fusion, fusion_arguments)
-        if seed is not None:
-            fusion_arguments["seed"] = seed
+        fusion_arguments |= {} if seed is None else {"seed": seed}
     fusion = fusions.get(fusion, **fusion_arguments)
-    image_encoder = image_converter = text_encoder = tokenizer = None
-    if image is not None:
-        options = {"frozen": frozen, "image_size": image_size, "seed": seed}
-        options |= {} if image_preset is _DEFAULT else {"preset": image_preset}
-        image_encoder, image_converter = encoders.build_image(image, **options)
-    if text is not None:
-        options = {"frozen": frozen, "seed": seed}
-        options |= {} if text_preset is _DEFAULT else {"preset": text_preset}
-        text_encoder, tokenizer = encoders.build_text(text, **options)
-        tokenizer = tokenizer or keras_hub.models.BertTokenizer(lowercase=True, strip_accents=True)
-    return models.TextAssistedClassifier(
+    options = {"frozen": frozen, "seed": seed}
+    image_encoder, image_converter = _build_image(image, image_preset, image_size, options)
+    text_encoder, tokenizer = _build_text(text, text_preset, options)
+    return kind(
         image_encoder,
         text_encoder,
         fusion,
@@ -113,7 +113,62 @@ def compose(
         class_texts=class_texts,
         compile=compile,
         **({} if name is None else {"name": name}),
+        **losses,
     )
+
+
+def _check_given(image, text):
+    if image is None and text is None:
+        known = ", ".join([*encoders.names("image"), *encoders.names("text")])
+        raise ValueError(
+            "`image` or `text` must name an encoder. Received: image=None, text=None. "
+            f"Known are {known}."
+        )
+
+
+def _build_image(image, preset, image_size, options):
+    """The encoder `image` and its converter; `None` for both where it is `None`."""
+    if image is None:
+        return None, None
+    options = options | ({} if preset is _DEFAULT else {"preset": preset})
+    return encoders.build_image(image, image_size=image_size, **options)
+
+
+def _build_text(text, preset, options):
+    """The encoder `text` and its tokenizer; `None` for both where it is `None`."""
+    if text is None:
+        return None, None
+    options = options | ({} if preset is _DEFAULT else {"preset": preset})
+    encoder, tokenizer = encoders.build_text(text, **options)
+    bare = keras_hub.models.BertTokenizer(lowercase=True, strip_accents=True)
+    return encoder, tokenizer or bare
+
+
+def _image_only(image, text, fusion, head, modality_dropout):
+    """The fusion of a model that reads text in training alone, or a ValueError."""
+    missing = [name for name, value in (("image", image), ("text", text)) if value is None]
+    if missing:
+        raise ValueError(
+            f"`{missing[0]}` must name an encoder where text_at_inference=False: the model learns "
+            f"from pictures with text. Received: {missing[0]}=None"
+        )
+    named = isinstance(fusion, str) and fusion != "text_only"
+    if not named and (isinstance(fusion, str) or reads(fusion) != ["image"]):
+        raise ValueError(
+            "`fusion` must be a name, or a layer that reads the image alone, where "
+            f"text_at_inference=False. Received: fusion={fusion!r}"
+        )
+    if head == "class_texts":
+        raise ValueError(
+            '`head` must be "linear" or a layer where text_at_inference=False. '
+            f"Received: head={head!r}"
+        )
+    if modality_dropout != 0:
+        raise ValueError(
+            "`modality_dropout` must be 0 where text_at_inference=False: the model reads pictures "
+            f"alone. Received: modality_dropout={modality_dropout}"
+        )
+    return "image_only" if named else fusion
 
 
 def _head(head, num_classes, fusion, image_encoder, text_encoder):
