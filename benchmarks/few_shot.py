@@ -14,13 +14,12 @@ names (`difference`) and the one that has what the method has (`difference_like`
 import json
 import os
 import statistics
-import warnings
 
 import heads
 import numpy as np
 from absl import app, flags
 from conditions import write_results
-from sklearn.linear_model import LogisticRegression
+from peer import fit_peer, unit
 
 from tatl_keras import training, zoo
 
@@ -86,7 +85,7 @@ class Task:
         self.named = None
         if self.model.text_encoder is not None:
             texts, _ = heads.encode(name, len(names), {"text": names})
-            self.named = _unit(texts, self.pooled)
+            self.named = unit(texts, self.pooled)
 
     def measure(self, train, test, seed):
         """Dict from (method, with class names) to (accuracy, log-loss)."""
@@ -113,24 +112,15 @@ class Task:
         return model.predict(self._pick(test), batch_size=512, verbose=0).astype("float64")
 
     def _peer(self, x, y, test, names):
-        x = _unit(x, self.pooled)
+        x = unit(x, self.pooled)
         if names:
             x, y = np.concatenate([x, self.named]), np.append(y, np.arange(len(self.names)))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            peer = LogisticRegression(C=10, max_iter=2000).fit(x, y)
-        return peer.decision_function(_unit(self._pick(test), self.pooled))
+        return fit_peer(x, y).decision_function(unit(self._pick(test), self.pooled))
 
     def _score(self, logits, test):
         logs = logits - np.logaddexp.reduce(logits, axis=1)[:, None]
         right = logits.argmax(axis=1) == self.y[test]
         return float(right.mean()), float(-logs[np.arange(len(test)), self.y[test]].mean())
-
-
-def _unit(features, pooled):
-    parts = [features[key] for key in pooled]
-    lengths = [np.maximum(np.linalg.norm(part, axis=-1, keepdims=True), 1e-12) for part in parts]
-    return np.concatenate([p / length for p, length in zip(parts, lengths, strict=True)], axis=-1)
 
 
 def _row(name, training_set, key, found):

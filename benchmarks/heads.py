@@ -15,10 +15,13 @@ def encode(name, num_classes, examples, feature_cache="memory"):
     return x, y
 
 
-def train(name, num_classes, x, y, *, seed, epochs, batch_size=32):
-    """A model trained as `tatl-train` trains it, and the seconds that took."""
+def train(name, num_classes, x, y, *, seed, epochs, batch_size=32, **kwargs):
+    """A model trained as `tatl-train` trains it, and the seconds that took.
+
+    What else is given goes to `zoo.build`.
+    """
     keras.utils.set_random_seed(seed)
-    model = zoo.build(name, num_classes=num_classes, seed=seed)
+    model = zoo.build(name, num_classes=num_classes, seed=seed, **kwargs)
     start = time.perf_counter()
     model.fit(x, y, epochs=epochs, batch_size=batch_size, verbose=0)
     return model, time.perf_counter() - start
