@@ -112,16 +112,14 @@ def fit_and_record(
     return metrics
 
 
-def solve_and_record(
-    model, splits, workdir, config, *, solver, class_texts, batch_size, feature_cache
-):
+def solve_and_record(model, splits, workdir, config, *, solver, batch_size, feature_cache):
     """Solves a model's head and writes the files of its workdir, as `fit_and_record`.
 
     `history.csv` has one epoch, of the solved head; `curves.png` shows what was looked at.
 
     Args:
         model, splits, workdir, config, batch_size, feature_cache: see `fit_and_record`.
-        solver, class_texts: as `training.solve_head` takes them.
+        solver: as `training.solve_head` takes it.
 
     Returns:
         The dict in `metrics.json`; `head` in it says what was chosen and why.
@@ -133,9 +131,7 @@ def solve_and_record(
     start = time.monotonic()
     files = _start(workdir, config)
     options = {"batch_size": batch_size, "feature_cache": feature_cache}
-    solution = training.solve_head(
-        model, splits["train"], solver=solver, class_texts=class_texts, **options
-    )
+    solution = training.solve_head(model, splits["train"], solver=solver, **options)
     seconds = time.monotonic() - start
     print(solution.report())
     log = training.HistoryLog(files["history.csv"], os.path.join(workdir, training.workdir.LOGS))

@@ -55,7 +55,7 @@ _HEAD_SOLVER = flags.DEFINE_enum(
 _CLASS_TEXTS = flags.DEFINE_string(
     "class_texts",
     None,
-    "Texts of the classes as further examples, for a solved head: `names`, or a JSON file "
+    "Texts of the classes, to start from and as further examples: `names`, or a JSON file "
     '{"class": ["a description", …]}. Helps most with few examples a class.',
 )
 _IMAGE_PRESET = flags.DEFINE_string(
@@ -148,6 +148,8 @@ def smoke(workdir, name):
     print(f"smoke: {name}" + (f" with {replaced} (tiny, random)" if tiny else ""))
     print(f"smoke: one step on {_SMOKE_EXAMPLES} made-up examples; the numbers mean nothing")
     arguments = {"seed": _SEED.value, **_model_arguments(), **tiny}
+    if _CLASS_TEXTS.value is not None:
+        arguments["class_texts"] = "names"  # a file would not name the made-up classes
     model = tatl_keras.zoo.build(name, _SMOKE_CLASSES, **arguments)
     splits = {"train": made_up, "test": made_up}
     return _fit(model, splits, workdir, epochs=1, batch_size=_SMOKE_EXAMPLES)
@@ -159,7 +161,7 @@ def _fit(model, splits, workdir, epochs, batch_size):
     config = records.config_of_run(model, splits, sys.modules[__name__], _SEED.value)
     options = {"batch_size": batch_size, "feature_cache": cache_flags.load(model, _SEED.value)}
     if _HEAD_SOLVER.value != "sgd":
-        options |= {"solver": _HEAD_SOLVER.value, "class_texts": _class_texts()}
+        options["solver"] = _HEAD_SOLVER.value
         return config, records.solve_and_record(model, splits, workdir, config, **options)
     patience = _EARLY_STOPPING.value if "validation" in splits else None
     options |= {"epochs": epochs, "patience": patience}
@@ -186,11 +188,6 @@ def _check_flags():
             f"the test split would flatter the result. Received: {_EARLY_STOPPING.value} alone"
         )
     solved = _HEAD_SOLVER.value != "sgd"
-    if _CLASS_TEXTS.value is not None and not solved:
-        raise app.UsageError(
-            "--class_texts must come with --head_solver=auto, exact or logistic. "
-            f"Received: --class_texts={_CLASS_TEXTS.value} with --head_solver=sgd"
-        )
     if solved and (cache_flags.VIEWS.value is not None or _UNFREEZE.value):
         raise app.UsageError(
             "--head_solver must be sgd with --views or --unfreeze. "
@@ -212,7 +209,7 @@ def build(num_classes):
     import keras
 
     keras.utils.set_random_seed(_SEED.value)
-    arguments = _model_arguments() | {"seed": _SEED.value}
+    arguments = _model_arguments() | {"seed": _SEED.value} | _class_texts()
     for name, holder in (("image_preset", _IMAGE_PRESET), ("text_preset", _TEXT_PRESET)):
         if holder.value is not None:
             arguments[name] = None if holder.value == "none" else holder.value
@@ -257,10 +254,11 @@ def _is_pretrained(text):
 
 
 def _class_texts():
-    """`names`, or the dict in a JSON file."""
-    if _CLASS_TEXTS.value in (None, "names"):
-        return _CLASS_TEXTS.value
-    return tatl_keras.training.read_json(_CLASS_TEXTS.value)
+    """The model's `class_texts`, where there are any: words, or the dict in a JSON file."""
+    given = _CLASS_TEXTS.value
+    if given is None:
+        return {}
+    return {"class_texts": given if given == "names" else tatl_keras.training.read_json(given)}
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 import csv
 import json
 
+import keras
+import numpy as np
 import pytest
 
 from tests.bin.conftest import read_json, run_program, succeed
@@ -64,7 +66,6 @@ def read_names(manifest):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--class_texts=names"], "--class_texts=names with --head_solver=sgd"),
         (["--head_solver=exact", "--views=2"], "Received: --head_solver=exact"),
         (["--head_solver=exact", "--unfreeze=image"], "Received: --head_solver=exact"),
         (["--feature_cache=none", "--views=2"], "Received: --feature_cache=none"),
@@ -83,3 +84,12 @@ def test_a_fusion_that_is_not_linear_is_trained(manifest, tmp_path):
         f"--workdir={tmp_path / 'run'}", "--head_solver=exact",
     )  # fmt: skip
     assert outcome.status == 1 and "--head_solver=sgd" in outcome.err
+
+
+def test_a_head_of_class_texts_is_trained(manifest, tmp_path):
+    flags = ["--epochs=1", "--model_args=head=class_texts", "--class_texts=names"]
+    succeed("train", MODEL, f"--data={manifest}", f"--workdir={tmp_path / 'run'}", *flags)
+    model = keras.saving.load_model(tmp_path / "run/model.keras")
+    names = read_names(manifest)
+    assert model.class_texts == {label: [name] for label, name in enumerate(names)}
+    np.testing.assert_allclose(np.linalg.norm(model.head.embeddings, axis=1), np.ones(len(names)))
