@@ -55,8 +55,8 @@ _HEAD_SOLVER = flags.DEFINE_enum(
 _CLASS_TEXTS = flags.DEFINE_string(
     "class_texts",
     None,
-    "Texts of the classes, to start from and as further examples: `names`, or a JSON file "
-    '{"class": ["a description", …]}. Helps most with few examples a class.',
+    "Texts of the classes, to start from and as further examples: `names`, `prompts`, or a "
+    'JSON file {"class": ["a description", …]}. Helps most with few examples a class.',
 )
 _IMAGE_PRESET = flags.DEFINE_string(
     "image_preset",
@@ -258,7 +258,8 @@ def _class_texts():
     given = _CLASS_TEXTS.value
     if given is None:
         return {}
-    return {"class_texts": given if given == "names" else tatl_keras.training.read_json(given)}
+    words = ("names", "prompts")
+    return {"class_texts": given if given in words else tatl_keras.training.read_json(given)}
 
 
 if __name__ == "__main__":

@@ -121,8 +121,13 @@ class Preprocessor(keras_hub.models.Preprocessor):
             self._compiled[kinds] = tf.function(self.tensors, input_signature=[spec])
         return keras.utils.pack_x_y_sample_weight(self._compiled[kinds](x), y, sample_weight)
 
-    def tensors(self, x):
-        """The graph itself: a dict of raw tensors in, a dict of dense tensors out."""
+    def tensors(self, x, modalities=("image", "text")):
+        """The graph itself: a dict of raw tensors in, a dict of dense tensors out.
+
+        Args:
+            x: dict of raw tensors.
+            modalities: what to prepare, as far as there are a converter and a tokenizer for it.
+        """
         if "image" not in x and "text" not in x:
             raise ValueError(
                 '`x` must be a dict with "image", "text" or both. '
@@ -131,9 +136,9 @@ class Preprocessor(keras_hub.models.Preprocessor):
         like = x["text"] if "text" in x else x["image"]
         shape = tf.shape(like)[: 1 if _is_batched(x) else 0]
         outputs = {}
-        if self.image_converter is not None:
+        if self.image_converter is not None and "image" in modalities:
             outputs |= self.image_tensors(x.get("image", tf.fill(shape, "")))
-        if self.tokenizer is not None:
+        if self.tokenizer is not None and "text" in modalities:
             outputs |= self.text_tensors(x.get("text", tf.fill(shape, "")))
         return outputs
 
@@ -177,7 +182,9 @@ class Preprocessor(keras_hub.models.Preprocessor):
             "has_text": tf.cast(has_text, tf.int32),
         }
 
-    def dataset(self, examples, batch_size, shuffle=False, seed=None):
+    def dataset(
+        self, examples, batch_size, shuffle=False, seed=None, modalities=("image", "text")
+    ):  # fmt: skip
         """Preprocesses a `tf.data.Dataset` of `x`, `(x, y)` or `(x, y, sample_weight)`.
 
         Single examples are decoded in parallel, shuffled over all of them when asked, and batched.
@@ -188,6 +195,7 @@ class Preprocessor(keras_hub.models.Preprocessor):
             batch_size: int, global batch size for single examples.
             shuffle: bool, draw a new order each time the dataset is read.
             seed: int or `None`, of the order.
+            modalities: as in `tensors`.
 
         Returns:
             A batched dataset of `(x, y, sample_weight)` shaped as `examples` was.
@@ -195,25 +203,27 @@ class Preprocessor(keras_hub.models.Preprocessor):
         self._check_vocabulary()
         spec = keras.utils.unpack_x_y_sample_weight(examples.element_spec)[0]
         if _is_batched(spec):
-            return examples.map(_on_x(self.tensors), tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+            batches = examples.map(_on_x(self.tensors, modalities), tf.data.AUTOTUNE)
+            return batches.prefetch(tf.data.AUTOTUNE)
         if shuffle:  # raw examples are shuffled: file names and encoded bytes are small
             examples = examples.shuffle(_cardinality(examples), seed=seed)
-        if self.image_converter is not None and "image" in spec:
+        if self.image_converter is not None and "image" in spec and "image" in modalities:
             examples = examples.map(_on_x(self._decode_one), tf.data.AUTOTUNE)
         examples = examples.batch(batch_size)
-        return examples.map(_on_x(self._finish_batch), tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+        batches = examples.map(_on_x(self._finish_batch, modalities), tf.data.AUTOTUNE)
+        return batches.prefetch(tf.data.AUTOTUNE)
 
     def _decode_one(self, x):
         rest = {key: value for key, value in x.items() if key == "text"}
         return rest | self.image_tensors(x["image"])
 
-    def _finish_batch(self, x):
+    def _finish_batch(self, x, modalities):
         """Adds what `_decode_one` left out: the text's tensors, or those of absent modalities."""
         decoded = {key: x[key] for key in ("images", "has_image") if key in x}
         rows = tf.shape(next(iter(x.values())))[:1]
-        if self.image_converter is not None and not decoded:
+        if self.image_converter is not None and not decoded and "image" in modalities:
             decoded = self.image_tensors(tf.fill(rows, ""))
-        if self.tokenizer is not None:
+        if self.tokenizer is not None and "text" in modalities:
             decoded |= self.text_tensors(x.get("text", tf.fill(rows, "")))
         return decoded
 
@@ -264,11 +274,11 @@ def _is_batched(x):
     return any(x[key].shape.rank > rank for key, rank in single_rank.items() if key in x)
 
 
-def _on_x(function):
+def _on_x(function, *arguments):
     """Lifts a function of `x` to elements `x`, `(x, y)` and `(x, y, sample_weight)`."""
 
     def apply(x, y=None, sample_weight=None):
-        return keras.utils.pack_x_y_sample_weight(function(x), y, sample_weight)
+        return keras.utils.pack_x_y_sample_weight(function(x, *arguments), y, sample_weight)
 
     return apply
 

@@ -1,7 +1,7 @@
 """Whether the parts of a model fit each other, and are still what was compiled."""
 
 from tatl_keras import fusion as fusions
-from tatl_keras.models.class_text_head import ClassTextHead
+from tatl_keras.models.few_shot_head import CLASS_TEXT_HEADS
 
 
 def reads(fusion):
@@ -23,7 +23,7 @@ def check_encoders(fusion, encoders, head=None, text_in_training=False):
     """
     has = [modality for modality, encoder in encoders.items() if encoder is not None]
     fits = [reads(fusion)]
-    if isinstance(head, ClassTextHead) or text_in_training:
+    if isinstance(head, CLASS_TEXT_HEADS) or text_in_training:
         fits.append([*fits[0], "text"])
     if has not in fits:
         raise ValueError(

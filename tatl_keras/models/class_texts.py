@@ -4,13 +4,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tatl_keras.data.prompts import prompt_ensemble
 from tatl_keras.features.rows import is_batched
 from tatl_keras.fusion.normalization import LENGTH
 from tatl_keras.models.checks import is_linear, reads
 from tatl_keras.models.class_embeddings import class_embeddings
-from tatl_keras.models.class_text_head import ClassTextHead
+from tatl_keras.models.few_shot_head import CLASS_TEXT_HEADS
 
 FIRST_SCALE = 20.0  # of cosines: near what calibrates them with sentence encoders
+WORDS = ("names", "prompts")  # texts that are made of class names
 _BATCH_SIZE = 64
 
 
@@ -19,8 +21,8 @@ def labelled_texts(model, class_texts):
 
     Args:
         model: a `TextAssistedClassifier`.
-        class_texts: `None`; "names" for the class names; a dict from class name or label to a text
-            or a list of texts.
+        class_texts: `None`; "names" for the class names; "prompts" for the `data.prompt_ensemble`
+            of them; a dict from class name or label to a text or a list of texts.
 
     Raises:
         ValueError: it is none of these, a class is unknown, a text is blank, or the model cannot
@@ -29,16 +31,19 @@ def labelled_texts(model, class_texts):
     if class_texts is None:
         return []
     check_reads_texts(model, class_texts)
-    if isinstance(class_texts, str) and class_texts == "names":
+    if isinstance(class_texts, str) and class_texts in WORDS:
         if model.class_names is None:
             raise ValueError(
                 "`class_texts` must be a dict while the model has no class names. "
                 f"Received: class_texts={class_texts!r}. Or set `model.class_names`."
             )
-        class_texts = dict(enumerate(model.class_names))
+        texts = model.class_names
+        if class_texts == "prompts":
+            texts = prompt_ensemble(texts).values()
+        class_texts = dict(enumerate(texts))
     if not isinstance(class_texts, dict):
         raise ValueError(
-            '`class_texts` must be None, "names" or a dict from class to texts. '
+            '`class_texts` must be None, "names", "prompts" or a dict from class to texts. '
             f"Received: class_texts={class_texts!r}"
         )
     found = []
@@ -101,9 +106,9 @@ def embeddings_of(model, labelled, num_classes):
 def start_from_texts(model, labelled):
     """Gives the head what it knows of the classes before it has seen an example.
 
-    A `ClassTextHead` gets the embeddings. A linear head on a linear fusion whose last channels are
-    the text's takes the nearest class text, unless it has learned already, a class has no text or
-    the text encoder learns. Nothing happens before the tokenizer has its vocabulary.
+    A head of class texts gets the embeddings. A linear head on a linear fusion whose last channels
+    are the text's takes the nearest class text, unless it has learned already, a class has no text
+    or the text encoder learns. Nothing happens before the tokenizer has its vocabulary.
 
     Args:
         model: a `TextAssistedClassifier`.
@@ -112,7 +117,7 @@ def start_from_texts(model, labelled):
     if not labelled or model.preprocessor.needs_vocabulary:
         return
     missing = sorted(set(range(model.num_classes)) - {label for label, _ in labelled})
-    if isinstance(model.head, ClassTextHead):
+    if isinstance(model.head, CLASS_TEXT_HEADS):
         if missing:
             names = model.class_names or range(model.num_classes)
             raise ValueError(
@@ -147,7 +152,7 @@ def with_class_texts(model, examples):
         ValueError: the examples come in batches, with pixels for pictures, or without int labels.
     """
     start_if_new(model)
-    if not model.labelled_texts or isinstance(model.head, ClassTextHead):
+    if not model.labelled_texts or isinstance(model.head, CLASS_TEXT_HEADS):
         return examples
     x, y, weight = keras.utils.unpack_x_y_sample_weight(examples.element_spec)
     if is_batched(x) or ("image" in x and x["image"].dtype != tf.string):
@@ -177,7 +182,7 @@ def with_class_texts(model, examples):
 def check_tensors_suffice(model):
     """Raises a ValueError where class texts can not be added, since the examples are tensors."""
     start_if_new(model)
-    if model.labelled_texts and not isinstance(model.head, ClassTextHead):
+    if model.labelled_texts and not isinstance(model.head, CLASS_TEXT_HEADS):
         raise ValueError(
             "`x` must hold raw examples for class texts to be added. Received: tensors or "
             f"features, class_texts={model.class_texts}. Use `training.solve_head`."
@@ -187,5 +192,5 @@ def check_tensors_suffice(model):
 def start_if_new(model):
     """Takes up texts that waited for class names, an error without them, or for a vocabulary."""
     labelled_texts(model, model.class_texts)
-    if not (isinstance(model.head, ClassTextHead) and model.head.has_embeddings):
+    if not (isinstance(model.head, CLASS_TEXT_HEADS) and model.head.has_embeddings):
         start_from_texts(model, model.labelled_texts)

@@ -6,11 +6,11 @@ import numpy as np
 from tatl_keras import fusion as fusions
 from tatl_keras.features import FeatureCache
 from tatl_keras.models.checks import check_compiled_weights, check_encoders, reads
-from tatl_keras.models.class_text_head import ClassTextHead
 from tatl_keras.models.described_classes import DescribedClasses
 from tatl_keras.models.evidence import present
 from tatl_keras.models.export import export
 from tatl_keras.models.features import encode, feature_shapes, inputs_of, validation_inputs
+from tatl_keras.models.few_shot_head import CLASS_TEXT_HEADS
 from tatl_keras.models.preset import save_to_preset
 from tatl_keras.models.prior import ClassPrior
 from tatl_keras.models.recipe import default_optimizer
@@ -41,8 +41,9 @@ class TextAssistedClassifier(DescribedClasses, keras.Model):
         preprocessor: a `tatl_keras.data.Preprocessor`, or `None` when the model is fed tensors.
         class_names: list of `num_classes` strings, or `None` to take them from the first data set
             `fit` sees.
-        class_texts: what the classes are called or look like: "names" for the class names, or a
-            dict from class name or label to a text or a list of texts. A linear head of
+        class_texts: what the classes are called or look like: "names" for the class names,
+            "prompts" for the `data.prompt_ensemble` of them, or a dict from class name or label to
+            a text or a list of texts. A linear head of
             concatenated vectors starts with them (nearest class text), and `fit` and
             `training.solve_head` take them for further examples without a picture; a
             `ClassTextHead` is made of them. Defaults to "names" for that, else to `None`.
@@ -110,7 +111,7 @@ class TextAssistedClassifier(DescribedClasses, keras.Model):
         if class_names is not None:
             self.class_names = class_names
         self.build()
-        if isinstance(head, ClassTextHead) and class_texts is None and text_encoder is not None:
+        if isinstance(head, CLASS_TEXT_HEADS) and class_texts is None and text_encoder is not None:
             class_texts = "names"
         if class_texts is not None:
             self.class_texts = class_texts

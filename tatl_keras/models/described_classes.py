@@ -1,7 +1,9 @@
 """What a model knows of its classes beside their number: names and texts."""
 
+from tatl_keras.models.changing import compile_again
 from tatl_keras.models.class_text_head import ClassTextHead, grow
 from tatl_keras.models.class_texts import (
+    WORDS,
     check_reads_texts,
     checked_texts,
     embeddings_of,
@@ -53,9 +55,9 @@ class DescribedClasses:
         self._describe(class_texts)
 
     def _describe(self, class_texts):
-        by_name = class_texts == "names" or (
-            isinstance(class_texts, dict) and any(isinstance(key, str) for key in class_texts)
-        )
+        by_name = isinstance(class_texts, str) and class_texts in WORDS
+        if isinstance(class_texts, dict):
+            by_name = any(isinstance(key, str) for key in class_texts)
         if by_name and self.class_names is None:
             check_reads_texts(self, class_texts)
             self._keep(_waiting_texts=class_texts)
@@ -122,6 +124,4 @@ class DescribedClasses:
             _class_names=[*self.class_names, *class_texts],
             _labelled_texts=self.labelled_texts + [(first + n, text) for n, text in pairs],
         )
-        if self.compiled:
-            self.compile_from_config(self.get_compile_config())
-        self.train_function = self.test_function = self.predict_function = None  # traced before
+        compile_again(self)

@@ -77,7 +77,7 @@ def export(model, filepath, overwrite=False):
             "`model` must be trained before it is exported. "
             "Received: a model whose vocabulary is not learned yet. Call `fit` first."
         )
-    if is_byte_pair(model.preprocessor.tokenizer):
+    if "text" in model.encoders and is_byte_pair(model.preprocessor.tokenizer):
         raise ValueError(
             "`model` must have a WordPiece tokenizer to be exported. Received: tokenizer="
             f"{type(model.preprocessor.tokenizer).__name__}, whose table in the graph grows with "

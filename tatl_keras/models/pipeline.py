@@ -42,7 +42,8 @@ def prepare(
         return given | {"batch_size": size, "shuffle": shuffle}
     examples = raw_examples(model, x, y, sample_weight, learn, describe)
     size = batch_size or DEFAULT_BATCH_SIZE
-    batches = model.preprocessor.dataset(examples, size, shuffle, seed)
+    modalities = [*model.encoders, *(["text"] if model.text_in_training else [])]
+    batches = model.preprocessor.dataset(examples, size, shuffle, seed, modalities)
     return {"x": batches, "y": None, "sample_weight": None, "batch_size": None, "shuffle": False}
 
 

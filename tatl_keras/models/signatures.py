@@ -44,7 +44,7 @@ def serving_module(model):
         ]
         with tf.control_dependencies(checks):
             raw = {"image": tf.identity(image_bytes), "text": tf.identity(text)}
-        return model.encode(model.preprocessor.tensors(raw), training=False)
+        return model.encode(model.preprocessor.tensors(raw, model.encoders), training=False)
 
     @tf.function(input_signature=[*_ROWS.values()])
     def serve(image_bytes, text):

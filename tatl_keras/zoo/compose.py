@@ -12,7 +12,6 @@ from tatl_keras.models.checks import is_linear, reads
 
 _DEFAULT = "default"
 _LOSSES = ("distillation_weight", "temperature", "alignment_weight", "class_text_weight")
-_COSINE_SCALE = 100.0  # what CLIP's training ends with
 
 
 def compose(
@@ -63,8 +62,8 @@ def compose(
         sequence_length: int ≥ 3, tokens per text.
         class_names: list of `num_classes` strings, or `None` to take them from the data in `fit`.
         class_texts: what the classes are called or look like, to start from and to learn from:
-            "names", or a dict from class name or label to a text or a list of texts. Helps most
-            with few examples a class. See `models.TextAssistedClassifier`.
+            "names", "prompts", or a dict from class name or label to a text or a list of texts.
+            Helps most with few examples a class. See `models.TextAssistedClassifier`.
         seed: int or `None`, of every random initial weight and of dropout.
         compile: bool, compile with the defaults.
         name: str or `None`, the Keras model's name.
@@ -185,7 +184,8 @@ def _head(head, num_classes, fusion, image_encoder, text_encoder):
         )
     image_only = reads(fusion) == ["image"]
     if image_only and encoders.share_space(image_encoder, text_encoder):
-        return models.ClassTextHead(num_classes, scale=_COSINE_SCALE, name="head")
+        scale = text_encoder.backbone.logit_scale
+        return models.ClassTextHead(num_classes, scale=scale, name="head")
     return models.ClassTextHead(
         num_classes,
         text_encoder.output_dim,

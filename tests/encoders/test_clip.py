@@ -11,44 +11,19 @@ from tatl_keras.features.keys import describe, identify
 from tatl_keras.models.preset import from_preset
 from tatl_keras.training.packing import pack, unpack
 from tests.encoders.cases import eagerly
+from tests.encoders.pairs import clip_tokenizer, save_clip
 
 TEXTS = ["a Red fly", "", "BUTTERFLY a a a a a a a a"]
 
 
-def backbone():
-    vision = dict(patch_size=8, hidden_dim=10, num_layers=2, num_heads=2, intermediate_dim=14)
-    text = dict(embedding_dim=6, hidden_dim=6, num_layers=1, num_heads=3, intermediate_dim=22)
-    made = keras_hub.models.CLIPBackbone(
-        keras_hub.models.CLIPVisionEncoder(**vision, image_shape=(24, 24, 3)),
-        keras_hub.models.CLIPTextEncoder(**text, vocabulary_size=31, max_sequence_length=11),
-        projection_dim=7,
-    )
-    made.vision_encoder.embedding.position_ids.assign(np.arange(10)[None])
-    return made
-
-
-def tokenizer(**kwargs):
-    letters = ["a", "b", "d", "e", "f", "l", "r", "t", "u", "y"]
-    merges = ["b u", "t t", "r e", "f l", "fl y</w>", "re d</w>"]
-    words = letters + [f"{one}</w>" for one in letters]
-    words += [merge.replace(" ", "") for merge in merges]
-    words += ["<|startoftext|>", "<|endoftext|>"]
-    vocabulary = {word: place for place, word in enumerate(words, start=1)}
-    return keras_hub.models.CLIPTokenizer(vocabulary, merges, **kwargs)
-
-
 @pytest.fixture(scope="module")
 def preset(tmp_path_factory):
-    folder = str(tmp_path_factory.mktemp("clip"))
-    backbone().save_to_preset(folder)
-    keras_hub.layers.CLIPImageConverter(image_size=(24, 24), scale=1 / 255).save_to_preset(folder)
-    tokenizer().save_to_preset(folder)
-    return folder
+    return save_clip(tmp_path_factory.mktemp("clip"))
 
 
 @pytest.mark.parametrize("pad_with_end_token", [False, True])
 def test_texts_become_the_ids_of_kerashub(pad_with_end_token):
-    words = tokenizer(pad_with_end_token=pad_with_end_token)
+    words = clip_tokenizer(pad_with_end_token=pad_with_end_token)
     preprocessor = data.Preprocessor(tokenizer=words, sequence_length=9)
     found = eagerly(preprocessor, text=TEXTS)
     theirs = keras_hub.models.CLIPPreprocessor(words, sequence_length=9)

@@ -1,12 +1,9 @@
 """SigLIP's towers against KerasHub's own model, from a tiny local preset."""
 
-import io
-
 import keras
 import keras_hub
 import numpy as np
 import pytest
-import sentencepiece
 import tensorflow as tf
 
 from tatl_keras import data, encoders, zoo
@@ -15,52 +12,19 @@ from tatl_keras.features.keys import describe, identify
 from tatl_keras.models.preset import from_preset
 from tatl_keras.training.packing import pack, unpack
 from tests.encoders.cases import eagerly
+from tests.encoders.pairs import LENGTH, save_siglip, siglip_vocabulary
 
 TEXTS = ["a Red, fly!", "", "BUTTERFLY  a-a a a a a", "\t#red\u00c4 (a)."]
-LENGTH = 9  # places of the text tower
-
-
-def backbone():
-    """All weights random: those that start at 0 or 1 would hide that they were mixed up."""
-    sizes = dict(num_layers=2, num_heads=2, intermediate_dim=22)
-    made = keras_hub.models.SigLIPBackbone(
-        keras_hub.models.SigLIPVisionEncoder(
-            8, hidden_dim=10, layer_norm_epsilon=1e-4, image_shape=(24, 24, 3), **sizes
-        ),
-        keras_hub.models.SigLIPTextEncoder(
-            24, embedding_dim=6, hidden_dim=6, max_sequence_length=LENGTH, projection_dim=10,
-            layer_norm_epsilon=1e-3, **sizes,
-        ),
-    )  # fmt: skip
-    rng = np.random.default_rng(5)
-    for weight in made.trainable_weights:
-        weight.assign(rng.normal(size=weight.shape) / 2)
-    return made
-
-
-def vocabulary(texts=("a red fly", "a butterfly", "red butter")):
-    file = io.BytesIO()
-    ids = dict(pad_id=0, eos_id=1, unk_id=2, bos_id=-1, pad_piece="<pad>", eos_piece="</s>")
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(texts), model_writer=file, vocab_size=24, model_type="BPE",
-        minloglevel=2, **ids,
-    )  # fmt: skip
-    return file.getvalue()
 
 
 @pytest.fixture(scope="module")
 def proto():
-    return vocabulary()
+    return siglip_vocabulary()
 
 
 @pytest.fixture(scope="module")
-def preset(tmp_path_factory, proto):
-    folder = str(tmp_path_factory.mktemp("siglip"))
-    backbone().save_to_preset(folder)
-    converter = keras_hub.layers.SigLIPImageConverter(image_size=(24, 24), scale=1 / 255)
-    converter.save_to_preset(folder)
-    keras_hub.models.SigLIPTokenizer(proto).save_to_preset(folder)
-    return folder
+def preset(tmp_path_factory):
+    return save_siglip(tmp_path_factory.mktemp("siglip"))
 
 
 def test_texts_become_the_ids_of_kerashub(proto):
@@ -159,7 +123,7 @@ def test_features_know_their_vocabulary_and_travel_packed(preset):
     np.testing.assert_array_equal(found["token_ids"], expected["token_ids"])
     names = {identify(describe("text", encoder, one)) for one in (preprocessor, packed)}
     assert len(names) == 1
-    words.set_proto(vocabulary(["a red fly", "a butterfly", "a red letter"]))
+    words.set_proto(siglip_vocabulary(["a red fly", "a butterfly", "a red letter"]))
     assert identify(describe("text", encoder, preprocessor)) not in names
 
 

@@ -55,17 +55,15 @@ def read(workdir):
 
 
 def test_one_process_at_a_time_works_in_a_folder(splits, tmp_path, pretended, monkeypatch):
-    free = []
+    free, folder = [], tmp_path / "other"
 
-    def look(run):
+    def look(run=None):
         with if_free(tmp_path) as nobody:
             free.append(nobody)
 
     compare(splits, tmp_path, on_run=look)
-    assert len(free) == 16 and not any(free)
-    with if_free(tmp_path) as nobody:
-        assert nobody
-    folder = tmp_path / "other"
+    look()
+    assert free == [False] * 16 + [True]
 
     @contextlib.contextmanager
     def wait_for_another(workdir):  # a process that began another comparison in the meantime
@@ -73,8 +71,7 @@ def test_one_process_at_a_time_works_in_a_folder(splits, tmp_path, pretended, mo
         (folder / "config.json").write_text('{"program": "tatl-rethink", "model": "another"}')
         yield
 
-    module = sys.modules[training.rethink.__module__]
-    monkeypatch.setattr(module, "taking_turns", wait_for_another)
+    monkeypatch.setattr(sys.modules[training.rethink.__module__], "taking_turns", wait_for_another)
     with pytest.raises(ValueError, match="`workdir` must be .* differs in .*there 'another'"):
         compare(splits, folder)
 
