@@ -3,6 +3,7 @@
 import keras
 
 from tatl_keras.features import FeatureCache, encode_dataset
+from tatl_keras.models.features import sources
 
 _POOLED = ("image_pooled", "has_image", "text_pooled", "has_text")
 
@@ -79,8 +80,8 @@ def what_to_encode(encoders, preprocessor=None, uses=None):
     """
     if isinstance(encoders, keras.Model):
         preprocessor = encoders.preprocessor if preprocessor is None else preprocessor
-        uses = encoders.fusion.uses if uses is None else uses
-        encoders = encoders.encoders
+        encoders, read = sources(encoders, learn=True)
+        uses = read if uses is None else uses
     if not isinstance(encoders, dict) or not encoders or not set(encoders) <= {"image", "text"}:
         raise ValueError(
             '`encoders` must be a model, or a dict from "image", "text" or both to an encoder. '

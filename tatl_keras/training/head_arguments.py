@@ -6,6 +6,7 @@ from tatl_keras import fusion as fusions
 from tatl_keras.models import ClassTextHead, TextAssistedClassifier
 from tatl_keras.models.checks import is_linear
 from tatl_keras.models.class_texts import label_of
+from tatl_keras.models.features import sources
 from tatl_keras.training.no_harm_experts import joint_fusion
 
 SOLVERS = ("auto", "exact", "logistic")
@@ -26,7 +27,8 @@ def check_model(model):
             f"head to be solved. Received: fusion={fusion.name}, hidden_dim="
             f"{getattr(fusion, 'hidden_dim', None)}. Train it: `fit`, --head_solver=sgd."
         )
-    learning = [name for name, encoder in model.encoders.items() if not encoder.frozen]
+    encoders, _ = sources(model, learn=True)
+    learning = [name for name, encoder in encoders.items() if not encoder.frozen]
     if learning:
         raise ValueError(
             "`model` must have frozen encoders for its head to be solved. Received: "
@@ -56,7 +58,7 @@ def check_arguments(model, solver, fusion, class_texts):
             '`solver` must be "exact" or "auto" for late fusion. '
             f"Received: solver={solver!r}, fusion={fusion!r}"
         )
-    if fusion == "image_only" and class_texts is not None:
+    if fusion == "image_only" and class_texts is not None and not model.text_in_training:
         raise ValueError(
             "`class_texts` must be None for a head that reads no text. "
             f"Received: class_texts={class_texts!r}, fusion={fusion!r}"

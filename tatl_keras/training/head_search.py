@@ -123,13 +123,21 @@ class Search:
 
     def on_folds(self, choice):
         """A least-squares `Choice` judged on the folds of `logistic`, to compare like with like."""
-        folds, scores = self.folds(), []
-        if folds.max(initial=-1) + 1 == self.scored.sum():
+        scores = self.fold_scores(choice)
+        if scores is choice.scores:
             return choice.held
+        return judge(scores, self.labels, self.weights)
+
+    def fold_scores(self, choice):
+        """Scores (parts, rows, classes) of a `Choice`, held out by the folds of `logistic`."""
+        folds = self.folds()
+        if choice.solver == "logistic" or folds.max(initial=-1) + 1 == self.scored.sum():
+            return choice.scores
+        scores = []
         for share, weight, relative in choice.parts:
             ridge = self.rows.ridge(share, weight)
             scores.append(ridge.leave_folds_out(relative * ridge.size, folds)[self.scored])
-        return judge(scores, self.labels, self.weights)
+        return np.stack(scores)
 
     def folds(self):
         """Ints (N,): the fold of each row, -1 for rows never held out.
@@ -162,7 +170,7 @@ class Search:
             held = judge(scores[None, self.scored], self.labels, self.weights)
             found.append((scores[None, self.scored], relative, held))
             part = (*like.parts[0][:2], float(relative))
-            self._record("logistic", like.fusion, part, held)
+            self.record("logistic", like.fusion, part, held)
             worse = worse + 1 if held.log_loss > min(f[2].log_loss for f in found) else 0
             if worse == 2:
                 break
@@ -197,7 +205,7 @@ class Search:
                 left_out = left_out[None, self.scored]
                 held = judge(left_out, self.labels, self.weights, start, tolerance=1e-4)
                 start = held.scales
-                self._record("exact", fusion, (share, weight, float(penalty)), held)
+                self.record("exact", fusion, (share, weight, float(penalty)), held)
                 if best is None or held.log_loss < best.log_loss:
                     relative, best, scores = penalty, held, left_out
             best = judge(scores, self.labels, self.weights, best.scales)
@@ -212,10 +220,11 @@ class Search:
             return Choice("exact", "late", parts, heads, None, _unknown(*[_UNKNOWN_SCALE / 2] * 2))
         scores = np.concatenate([image.scores, text.scores])
         held = judge(scores, self.labels, self.weights)
-        self._record("exact", "late", (None, text.parts[0][1], None), held)
+        self.record("exact", "late", (None, text.parts[0][1], None), held)
         return Choice("exact", "late", parts, heads, scores, held)
 
-    def _record(self, solver, fusion, part, held):
+    def record(self, solver, fusion, part, held):
+        """Writes down that a head with `part` (see `Choice`) was looked at and is `held`."""
         names = ("text_share", "class_text_weight", "regularization")
         self.seen.append(
             {"solver": solver, "fusion": fusion, **dict(zip(names, part, strict=True))}

@@ -16,12 +16,15 @@ class HeadSolution:
         class_text_weight: how many examples the texts of a class count for together.
         regularization: penalty, in units of the features' mean squared distance from their mean;
             `None` for late fusion, which has two.
-        scales: the inverse temperature, folded into the head; two for late fusion, image and text.
+        scales: the inverse temperature, folded into the head; two for late fusion, image and text,
+            and for a head that texts have taught, learned from labels and from them.
         log_loss, accuracy: held out; `nan` where no example could be left out.
         num_examples: int.
         choices: list of dicts, all that was looked at: `solver`, `fusion`, `text_share`,
             `class_text_weight`, `regularization`, `log_loss`, `accuracy`.
         reason: str, why this head.
+        text_supervision: for a model that learns from text and answers without it, the share of
+            the head that the texts taught, 0 where they were left out; `None` for other models.
 
     Example:
 
@@ -46,6 +49,7 @@ class HeadSolution:
     num_examples: int
     choices: list
     reason: str
+    text_supervision: float | None = None
 
     def report(self):
         """Text of a few lines: what was chosen and why, and the best of each kind beside it."""
