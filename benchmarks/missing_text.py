@@ -31,7 +31,7 @@ from tatl_keras import training, zoo
 from tatl_keras.training.reliability import reliability
 
 _DATA = flags.DEFINE_string("data", None, "Folder with manifest.jsonl, splits.json.", required=True)
-_SETS = flags.DEFINE_list("sets", ["k1", "k2", "k4", "k8", "full80"], "Training sets.")
+_SETS = flags.DEFINE_list("sets", ["k8", "full80", "k4", "k2", "k1"], "Training sets.")
 _SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2", "3", "4"], "Seeds of the splits.")
 _VENDORS = flags.DEFINE_list("vendors", ["google", "twitter"], "Learned from, and the other one.")
 _EPOCHS = flags.DEFINE_integer("epochs", 30, "Epochs of fit.")
@@ -153,7 +153,7 @@ def _read_by(model, x):
 
 
 def _logits(model, x):
-    return model.predict(_read_by(model, x), batch_size=512, verbose=0).astype("float64")
+    return np.asarray(model(_read_by(model, x), training=False), "float64")
 
 
 def _unit(x):
