@@ -7,7 +7,7 @@ import tempfile
 import tensorflow as tf
 
 from tatl_keras.data.tokenizers import is_byte_pair
-from tatl_keras.models.class_text_head import ClassTextHead
+from tatl_keras.models.few_shot_head import CLASS_TEXT_HEADS
 from tatl_keras.models.signatures import serving_module
 
 
@@ -84,7 +84,7 @@ def export(model, filepath, overwrite=False):
             "every word a server meets. Serve the model from Python, or pair the pictures with "
             "another text encoder (minilm)."
         )
-    if isinstance(model.head, ClassTextHead) and not model.head.has_embeddings:
+    if isinstance(model.head, CLASS_TEXT_HEADS) and not model.head.has_embeddings:
         raise ValueError(
             "`model` must know its class texts before it is exported. Received: "
             f"class_names={model.class_names}, class_texts={model.class_texts}. Set "

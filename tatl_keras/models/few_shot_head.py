@@ -47,8 +47,9 @@ class FewShotHead(keras.layers.Layer):
     ...     embeddings=np.eye(2), zero_shot_scale=10.0,
     ...     keys=np.array([[0.6, 0.8]]), key_labels=np.array([1]), cache_scale=3.0, sharpness=5.0,
     ...     kernel=np.zeros((2, 2)), bias=np.zeros(2))
-    >>> head(16 * np.array([[0.6, 0.8], [1.0, 0.0]])).numpy().round(3).tolist()
-    [[6.0, 11.0], [10.0, 0.406]]
+    >>> print(head(16 * np.array([[0.6, 0.8], [1.0, 0.0]])).numpy().round(3))
+    [[ 6.    11.   ]
+     [10.     0.406]]
 
     Reference: Zhang et al. 2022, "Tip-Adapter", section 3.1, https://arxiv.org/abs/2111.03930; Lin
     et al. 2023, "Multimodality Helps Unimodality", section 3, https://arxiv.org/abs/2301.06267.
@@ -102,7 +103,7 @@ class FewShotHead(keras.layers.Layer):
         self.embed(embeddings)
         self.zero_shot_scale.assign(zero_shot_scale)
         self.keys.assign(keys)
-        self.key_targets.assign(np.eye(self.num_classes)[key_labels])
+        self.key_targets.assign(np.eye(self.num_classes)[np.asarray(key_labels, int)])
         self.cache_scale.assign(cache_scale)
         self.sharpness.assign(sharpness)
         self.kernel.assign(np.asarray(kernel) / LENGTH)

@@ -3,10 +3,11 @@
 import numpy as np
 
 from tatl_keras import fusion as fusions
-from tatl_keras.models import ClassTextHead, TextAssistedClassifier
+from tatl_keras.models import TextAssistedClassifier
 from tatl_keras.models.checks import is_linear
 from tatl_keras.models.class_texts import label_of
 from tatl_keras.models.features import sources
+from tatl_keras.models.few_shot_head import CLASS_TEXT_HEADS
 from tatl_keras.training.no_harm_experts import joint_fusion
 
 SOLVERS = ("auto", "exact", "logistic")
@@ -48,7 +49,7 @@ def check_arguments(model, solver, fusion, class_texts):
             f"`fusion` must be one of {fits} for a model that reads {list(model.encoders)}. "
             f"Received: fusion={fusion!r}"
         )
-    if isinstance(model.head, ClassTextHead) and (solver == "logistic" or fusion != "auto"):
+    if isinstance(model.head, CLASS_TEXT_HEADS) and (solver == "logistic" or fusion != "auto"):
         raise ValueError(
             '`solver` must be "auto" or "exact", `fusion` "auto" for a head of class texts. '
             f"Received: solver={solver!r}, fusion={fusion!r}"

@@ -10,7 +10,7 @@ class HeadSolution:
     """What `solve_head` chose, and what else it looked at.
 
     Args:
-        solver: "exact" or "logistic".
+        solver: "exact", "logistic", or the method of `solve_few_shot`.
         fusion: "concat", "late", "image_only" or "text_only".
         text_share: share of the text in the squared features, 0 to 1; `None` for late fusion.
         class_text_weight: how many examples the texts of a class count for together.

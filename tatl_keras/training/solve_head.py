@@ -2,9 +2,10 @@
 
 from tatl_keras.features import FeatureCache
 from tatl_keras.fusion import NoHarmHead
-from tatl_keras.models import ClassTextHead
 from tatl_keras.models.class_texts import labelled_texts, start_if_new
+from tatl_keras.models.few_shot_head import CLASS_TEXT_HEADS
 from tatl_keras.training.class_text_solver import solve_class_text_head
+from tatl_keras.training.few_shot_model import solve_few_shot_model
 from tatl_keras.training.head_arguments import (
     check_arguments,
     check_model,
@@ -53,7 +54,9 @@ def solve_head(
     A head of class texts is solved likewise: by ridge regression into the space of the texts, with
     exact leave-one-out, around the nearest class text (`training.class_text_solver`). Leaving out
     whole classes tells how much less the logits of a class without example are
-    (`model.head.new_class_bias`).
+    (`model.head.new_class_bias`). Where pictures and texts are in one space already (CLIP, SigLIP),
+    so that the head has no projection, `training.solve_few_shot` finds what class texts, a cache of
+    the examples and a line say together, and the head becomes a `models.FewShotHead`.
 
     Of a model that reads text in training alone (`text_at_inference=False`) the head on pictures
     is found as for a model without text. A ridge regression from pictures to the logits of a head
@@ -79,7 +82,8 @@ def solve_head(
         verbose: as in `fit`, while features are computed.
 
     Returns:
-        A `HeadSolution`; its `report()` says what was chosen and why.
+        A `HeadSolution`; its `report()` says what was chosen and why. Its `solver` is "exact",
+        "logistic", or a method of `solve_few_shot`.
 
     Raises:
         ValueError: the fusion is not linear, or an encoder is not frozen; a label, weight, class
@@ -99,7 +103,7 @@ def solve_head(
     """
     check_model(model)
     check_arguments(model, solver, fusion, class_texts)
-    if isinstance(model.head, ClassTextHead) and class_texts is not None:
+    if isinstance(model.head, CLASS_TEXT_HEADS) and class_texts is not None:
         model.class_texts = class_texts
     cache = FeatureCache.get(feature_cache)
     if cache is None:
@@ -108,13 +112,14 @@ def solve_head(
             "features that are kept. Received: feature_cache=None"
         )
     batches = feature_batches(model, x, y, sample_weight, batch_size, cache, verbose)
-    if isinstance(model.head, ClassTextHead):
+    if isinstance(model.head, CLASS_TEXT_HEADS):
         start_if_new(model)
     texts = labelled_texts(model, model.class_texts if class_texts is None else class_texts)
     weights, taught = class_weights(model, class_weight), model.text_in_training
     rows = gather_rows(model, batches, weights, [] if taught else texts, cache)
-    if isinstance(model.head, ClassTextHead):
-        return solve_class_text_head(model, rows)
+    if isinstance(model.head, CLASS_TEXT_HEADS):
+        projects = getattr(model.head, "projection_dim", None) is not None
+        return (solve_class_text_head if projects else solve_few_shot_model)(model, rows)
     if rows.moments is not None and solver == "logistic":
         raise ValueError(
             f'`solver` must be "exact" or "auto" for more than {len(rows.x)} examples, of which '
