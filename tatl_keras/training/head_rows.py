@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tatl_keras.models.features import encoded
+from tatl_keras.models.few_shot_head import CLASS_TEXT_HEADS
 from tatl_keras.models.pipeline import is_tensors, tensor_batches
 from tatl_keras.training.no_harm_experts import joint_fusion
 from tatl_keras.training.ridge import Moments, Ridge
@@ -201,7 +202,7 @@ def _check_classes(model, counts, class_texts):
 
 def _class_rows(model, class_texts, class_weight, feature_cache, dim):
     """Fused features of texts alone, the image half zero; labels; weights, 1 a class in all."""
-    if not class_texts:
+    if not class_texts or isinstance(model.head, CLASS_TEXT_HEADS):  # which is made of them
         return np.zeros((0, dim), np.float32), np.zeros(0, int), np.zeros(0)
     labels = np.array([label for label, _ in class_texts])
     texts = {"text": [text for _, text in class_texts]}

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tatl_keras import training, zoo
 from tatl_keras.training.calibration import log_softmax
 from tatl_keras.training.class_text_solver import ClassTextSearch
 from tatl_keras.training.head_rows import HeadRows
@@ -105,3 +106,35 @@ def test_pictures_alone_are_regressed_into_the_space_of_texts(task):
     shared = np.linalg.inv(e @ e.T + found.class_penalty * np.eye(3)) @ e
     np.testing.assert_allclose(found.kernel, 16 * kernel @ shared, atol=1e-9)
     np.testing.assert_allclose(found.projection_bias, 16 * bias @ shared, atol=1e-9)
+
+
+def test_solve_head_loads_what_was_found(rng):
+    names = ["a", "b", "c", "d"]
+    model = zoo.build("test_efficientnet_bert_concat", 4, head="class_texts", class_names=names)
+    embeddings = rng.normal(size=(4, 16))
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    model.head.embed(embeddings)
+    labels = np.arange(ROWS) % 3
+    x = {"image_pooled": rng.normal(size=(ROWS, 24)), "has_image": np.ones(ROWS, int)}
+    x |= {"text_pooled": rng.normal(size=(ROWS, 16)), "has_text": rng.integers(0, 2, ROWS)}
+    x["text_pooled"] += embeddings[labels]
+    solution = training.solve_head(model, x, labels, verbose=0)
+    text = 16 * x["text_pooled"] / np.linalg.norm(x["text_pooled"], axis=1, keepdims=True)
+    image = 16 * x["image_pooled"] / np.linalg.norm(x["image_pooled"], axis=1, keepdims=True)
+    fused = np.concatenate([image, text * x["has_text"][:, None]], axis=1)
+    counts, none = (
+        np.bincount(labels, minlength=4),
+        (np.zeros((0, 40)), np.zeros(0, int), np.zeros(0)),
+    )
+    rows = HeadRows(fused, labels, np.ones(ROWS), *none, 24, 4, None, ROWS, counts)
+    found = ClassTextSearch(rows, embeddings, reads_text=True).solve()
+    logits = found.scale / 16 * (fused @ found.kernel + found.projection_bias) @ embeddings.T
+    logits[:, 3] += found.new_class_bias  # it has no example
+    np.testing.assert_allclose(model(x), logits, atol=1e-3)
+    assert float(model.head.new_class_bias) == pytest.approx(found.new_class_bias, abs=1e-4)
+    assert solution.num_examples == ROWS and solution.fusion == "concat"
+    assert solution.log_loss == pytest.approx(found.held.log_loss, rel=1e-3)
+    np.testing.assert_array_equal(model.prior.counts, counts)
+    assert f"raised by {found.new_class_bias:.2f}" in solution.report()
+    with pytest.raises(ValueError, match="Received: solver='logistic'"):
+        training.solve_head(model, x, labels, solver="logistic")
