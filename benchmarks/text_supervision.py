@@ -15,9 +15,10 @@ each solved (`training.solve_head`) and trained (`fit` with its defaults; the cl
 rows). `shuffled` are solved heads whose texts are those of other training rows. The peer is
 LogisticRegression(C=10) on unit-length pooled vectors of the pictures.
 
-Writes benchmarks/results/text_supervision.csv, or another `--output`, one row a vendor, task, training set and method:
-mean accuracy and log-loss, the difference from `image_only` learned the same way, paired by seed,
-with its 95 % interval (Student's t), and in how many seeds the texts were kept. The settings were
+Writes benchmarks/results/text_supervision.csv, or another `--output`, one row a vendor, task,
+training set and method: mean accuracy and log-loss, the difference from `image_only` learned the
+same way, paired by seed, with its 95 % interval (Student's t), and in how many seeds the texts were
+kept; `image_only` itself is compared with the peer. The settings were
 chosen on other draws of google's pictures; the other vendors and the task of 40 classes
 (splits_sub.json) are the check.
 """
