@@ -10,6 +10,7 @@ import pathlib
 import statistics
 
 from tatl_keras.encoders.catalog import ARCHITECTURES
+from tatl_keras.zoo.comparisons import compare, verdict
 from tatl_keras.zoo.registry import list_models, spec
 
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "zoo"
@@ -48,12 +49,12 @@ def flagfile(name):
     return "\n".join([*head, f"--model={name}", *(f"--{k}={v}" for k, v in recipe.items())]) + "\n"
 
 
-def card(name, results=()):
+def card(name, results=None):
     """The model card of an entry, in Markdown.
 
     Args:
         name: the entry's name.
-        results: list of dicts, the rows of its results.csv.
+        results: dict from entry to the rows of its results.csv, for this one and its controls.
 
     Returns:
         str.
@@ -83,7 +84,8 @@ def card(name, results=()):
             "",
             "## Measured",
             "",
-            *_results(results),
+            *_results((results or {}).get(name, ())),
+            *_comparisons(name, results or {}),
             "",
             "## Limits",
             "",
@@ -128,7 +130,7 @@ def pages(folder=FOLDER):
     results = {name: _read_results(folder / name / "results.csv") for name in card_names()}
     written = {folder / "README.md": table(results)}
     for name in card_names():
-        written[folder / name / "README.md"] = card(name, results[name])
+        written[folder / name / "README.md"] = card(name, results)
         written[folder / name / "train.flags"] = flagfile(name)
     return written
 
@@ -174,6 +176,23 @@ def _results(rows):
         f"{one['tensorflow']}, Keras {one['keras']}.",
     ]
     return lines
+
+
+def _comparisons(name, results):
+    """A table of what the entry gains over its controls, where it can be told."""
+    found = compare(name, results)
+    if not found:
+        return []
+    lines = ["", "| accuracy against | points | 95 % interval | |", "|---|---|---|---|"]
+    for other, gain in found:
+        mean, low, high = (100 * gain[key] for key in ("mean", "low", "high"))
+        interval = f"{low:+.1f} to {high:+.1f}"
+        lines.append(f"| `{other}` | {mean:+.1f} | {interval} | {verdict(gain)} |")
+    return [
+        *lines,
+        "",
+        "Paired by seed, which fixes the split too; intervals allow for overlapping training sets.",
+    ]
 
 
 def _limits(entry):

@@ -50,7 +50,40 @@ def test_a_card_shows_mean_and_spread():
     )
     row |= {"majority_accuracy": "0.25", "fit_seconds": "3.2"}
     rows = [row | {"seed": str(s), "accuracy": a} for s, a in enumerate(("0.5", "0.6", "0.7"))]
-    text = cards.card("vit_b16_bert_cross", rows)
+    text = cards.card("vit_b16_bert_cross", {"vit_b16_bert_cross": rows})
     assert "Accuracy 60.0% ± 10.0% (standard deviation) over 3 seeds" in text
     assert "| 2 | 70.0% | 3 |" in text and "`vit_base_patch16_224_imagenet`" in text
     assert "Not measured yet." in cards.card("vit_b16_bert_cross")
+
+
+def _rows(*accuracies):
+    row = dict.fromkeys(("command", "commit", "date", "device", "tensorflow", "keras"), "x")
+    row |= {"majority_accuracy": "0.25", "fit_seconds": "3", "data": "d"}
+    row |= {"num_train": "80", "num_examples": "20"}
+    return [row | {"seed": str(s), "accuracy": str(a)} for s, a in enumerate(accuracies)]
+
+
+def test_a_card_says_what_text_and_attention_are_worth():
+    results = {
+        "vit_b16_bert_cross": _rows(0.80, 0.84, 0.85),
+        "vit_b16_image_only": _rows(0.50, 0.52, 0.57),
+        "vit_b16_bert_concat": _rows(0.80, 0.86, 0.83),
+        "bert_text_only": _rows(0.90, 0.95, 0.94),
+    }
+    text = cards.card("vit_b16_bert_cross", results)
+    # mean of (0.30, 0.32, 0.28), s = 0.02; t of two degrees of freedom 4.303; 1/3 + 20/80
+    half = 4.3027 * 0.02 * (1 / 3 + 0.25) ** 0.5 * 100
+    interval = f"{30 - half:+.1f} to {30 + half:+.1f}"
+    assert f"| `vit_b16_image_only` | +30.0 | {interval} | better |" in text
+    assert "| `bert_text_only` | -10.0 |" in text and "| worse |" in text
+    assert "| `vit_b16_bert_concat` | +0.0 |" in text and "| no difference beyond noise |" in text
+
+
+def test_a_card_compares_equal_seeds_on_equal_data_only():
+    results = {
+        "vit_b16_bert_concat": _rows(0.8, 0.9),
+        "vit_b16_image_only": [row | {"data": "other"} for row in _rows(0.5, 0.5)],
+        "bert_text_only": _rows(0.7),
+    }
+    assert "accuracy against" not in cards.card("vit_b16_bert_concat", results)
+    assert "accuracy against" not in cards.card("vit_b16_image_only", results)
