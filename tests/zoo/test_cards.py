@@ -46,7 +46,18 @@ def test_the_table_lists_every_model_once():
 
 def test_a_card_shows_mean_and_spread():
     row = dict.fromkeys(
-        ("data", "num_examples", "command", "commit", "date", "device", "tensorflow", "keras"), "x"
+        (
+            "data",
+            "num_train",
+            "num_examples",
+            "command",
+            "commit",
+            "date",
+            "device",
+            "tensorflow",
+            "keras",
+        ),
+        "x",
     )
     row |= {"majority_accuracy": "0.25", "fit_seconds": "3.2"}
     rows = [row | {"seed": str(s), "accuracy": a} for s, a in enumerate(("0.5", "0.6", "0.7"))]
