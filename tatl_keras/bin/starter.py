@@ -16,7 +16,7 @@ PARTS = {{
     "image": "efficientnet_lite0",
     # A name of encoders.names("text"): minilm, bert_base, bert_tiny, lstm, embed; or a preset.
     "text": "minilm",
-    # concat, gated, film, bilinear, cross or joint.
+    # concat, gated, film, bilinear, cross, joint or no_harm.
     "fusion": "gated",
 }}
 
