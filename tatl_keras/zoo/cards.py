@@ -17,6 +17,16 @@ FOLDER = pathlib.Path(__file__).resolve().parents[2] / "zoo"
 RECIPE = {"data": "tfds:openmoji", "epochs": 30, "batch_size": 32, "seed": 0}
 # What networks that learn from scratch need besides: more epochs, smaller pictures, larger steps.
 FROM_SCRATCH = {"epochs": 60, "image_size": 128, "learning_rate": 0.001}
+# A solved head where `fit` would train nothing but an offset for each class.
+FROM_CLASS_TEXTS = {"data": RECIPE["data"], "head_solver": "auto", "batch_size": 32, "seed": 0}
+# Where weights come from that are loaded by name, by the beginning of the encoder's name.
+_SOURCES = {
+    "clip": "OpenAI's CLIP, MIT licence (https://github.com/openai/CLIP), trained on 400 million "
+    "pictures with text from the web; its model card asks for a test on the task at hand before "
+    "any use",
+    "siglip": "Google's SigLIP, Apache-2.0 (https://github.com/google-research/big_vision), "
+    "trained on pictures with text from the web (WebLI)",
+}
 _TRAINED = {
     "concat": "none: the head is linear",
     "no_harm": "none: the three heads are linear",
@@ -46,6 +56,8 @@ def flagfile(name):
         "# Flags on the command line win: add --data=your.csv for data of your own.",
     ]
     recipe = RECIPE | (FROM_SCRATCH if _learns_from_scratch(spec(name).image) else {})
+    if _is_made_of_class_texts(spec(name)):
+        recipe = FROM_CLASS_TEXTS
     return "\n".join([*head, f"--model={name}", *(f"--{k}={v}" for k, v in recipe.items())]) + "\n"
 
 
@@ -62,6 +74,10 @@ def card(name, results=None):
     entry = spec(name)
     parts = [("image encoder", entry.image), ("text encoder", entry.text), ("fusion", entry.fusion)]
     rows = [f"| {title} | `{part}` | {_origin(part)} |" for title, part in parts if part]
+    arguments = "num_classes=10"
+    if _is_made_of_class_texts(entry):
+        rows[-1] = "| head | `class_texts` | none: compares pictures with texts of the classes |"
+        arguments = 'num_classes=2, class_names=["cat", "dog"]'
     return "\n".join(
         [
             f"# {name}",
@@ -75,7 +91,7 @@ def card(name, results=None):
             "```python",
             "from tatl_keras import zoo",
             "",
-            f'model = zoo.build("{name}", num_classes=10)',
+            f'model = zoo.build("{name}", {arguments})',
             "```",
             "",
             "```console",
@@ -203,6 +219,8 @@ def _limits(entry):
             "belong to its picture still costs accuracy, less than with the other fusions: see "
             "`training.estimate_corruption`."
         )
+    elif _is_made_of_class_texts(entry):
+        lines += _limits_of_class_texts(entry)
     elif entry.image and entry.text:
         lines.append("- Rows without a picture or without text are legal; accuracy falls there.")
     if entry.text in ("minilm", "bert_base"):
@@ -213,6 +231,26 @@ def _limits(entry):
         )
         lines.append("- The entry's argument `stem` is `conv` or `attention`.")
     return lines
+
+
+def _limits_of_class_texts(entry):
+    lines = [
+        "- The weights are not carried along: KerasHub loads them by the preset's name. "
+        f"{_SOURCES[entry.image.split('_')[0]]}.",
+        "- The real weights have not been measured here; tiny random ones agree with KerasHub.",
+        "- The text encoder knows English. Texts of examples are not read.",
+        "- `fit` trains an offset a class, no more; `training.solve_head` learns from pictures.",
+    ]
+    if entry.image.startswith("clip_"):
+        lines.append(
+            "- Exports know the model's own classes only: CLIP's tokenizer cannot be served, so "
+            "`classify_with_texts` is left out."
+        )
+    return lines
+
+
+def _is_made_of_class_texts(entry):
+    return bool(entry.text) and entry.fusion == "image_only"
 
 
 def _learns_from_scratch(part):

@@ -98,3 +98,13 @@ def test_a_card_compares_equal_seeds_on_equal_data_only():
     }
     assert "accuracy against" not in cards.card("vit_b16_bert_concat", results)
     assert "accuracy against" not in cards.card("vit_b16_image_only", results)
+
+
+@pytest.mark.parametrize(("kind", "licence"), [("clip", "MIT"), ("siglip", "Apache-2.0")])
+def test_a_card_says_where_weights_come_from(kind, licence):
+    for name in zoo.list_models(f"{kind}_*"):
+        text = cards.card(name)
+        assert f"{licence}" in text and f"KerasHub preset `{kind}_" in text
+        assert "have not been measured here" in text and "linear" not in text
+        assert ("`classify_with_texts` is left out" in text) == (kind == "clip")
+        assert "--head_solver=auto" in cards.flagfile(name)
