@@ -1,6 +1,7 @@
 """What is answered about a row of which nothing is known."""
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 
@@ -41,7 +42,7 @@ class ClassPrior(keras.layers.Layer):
         self.num_classes = num_classes
         self.counts = self.add_weight(
             shape=(num_classes,), initializer="zeros", trainable=False, dtype="float32",
-            aggregation="sum", name="counts",
+            aggregation="only_first_replica", name="counts",
         )  # fmt: skip
         self.built = True
 
@@ -53,7 +54,9 @@ class ClassPrior(keras.layers.Layer):
         labels = ops.cast(labels, "float32")
         if weights is not None:
             labels = labels * ops.reshape(ops.cast(weights, "float32"), [-1, 1])
-        self.counts.assign_add(ops.sum(labels, axis=0))
+        found = ops.sum(labels, axis=0)
+        replica = tf.distribute.get_replica_context()  # each replica counts what all of them saw
+        self.counts.assign_add(replica.all_reduce("SUM", found))
 
     def call(self, logits, present):
         counts = self.counts + 1
