@@ -33,6 +33,14 @@ _TEST_SPLIT = flags.DEFINE_string("test_split", "test", "Split to be asked about
 for _name in ("workdir", "overwrite", "batch_size"):
     flags.declare_key_flag(_name)
 _EPOCHS = flags.DEFINE_integer("epochs", 30, "How often each example is seen.", lower_bound=1)
+_STRATEGY = flags.DEFINE_enum(
+    "strategy",
+    "auto",
+    ["auto", "one_device", "mirrored", "multi_worker", "tpu"],
+    "Where to train: on one device, on every GPU of this machine, on several machines (the same "
+    "command on each, with TF_CONFIG or under Slurm), or on a TPU. --batch_size is that of all "
+    "replicas together. auto: what is there.",
+)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of initial weights, dropout and order.")
 _LEARNING_RATE = flags.DEFINE_float(
     "learning_rate", None, "Step size. Default: the model's own recipe.", lower_bound=0.0
@@ -107,17 +115,25 @@ def main(arguments):
     name = common.MODEL.value or SMOKE_MODEL
     tatl_keras.zoo.spec(name)
     with contextlib.ExitStack() as stack:
-        workdir = common.WORKDIR.value
+        where = _STRATEGY.value if _HEAD_SOLVER.value == "sgd" else "one_device"
+        strategy = tatl_keras.training.strategy(where)
+        is_first = tatl_keras.training.cluster.is_first(strategy)
+        workdir = common.WORKDIR.value if is_first else None
         if workdir is None:
             workdir = stack.enter_context(tempfile.TemporaryDirectory())
         tatl_keras.training.create_workdir(workdir, common.OVERWRITE.value)
         if common.SMOKE.value:
-            config, metrics = smoke(workdir, name)
+            with strategy.scope():
+                config, metrics = smoke(workdir, name)
         else:
             splits = _load_splits()
-            model = build(len(splits["train"].class_names))
+            with strategy.scope():
+                model = build(len(splits["train"].class_names))
             epochs, batch_size = _EPOCHS.value, common.BATCH_SIZE.value
             config, metrics = _fit(model, splits, workdir, epochs, batch_size)
+    if not is_first:
+        print("The first worker writes the workdir.")
+        return
     print(f"\n{records.result(metrics, config)}\n")
     if common.WORKDIR.value:
         print(records.next_steps(config, workdir))
@@ -188,6 +204,11 @@ def _check_flags():
             f"the test split would flatter the result. Received: {_EARLY_STOPPING.value} alone"
         )
     solved = _HEAD_SOLVER.value != "sgd"
+    if solved and _STRATEGY.value not in ("auto", "one_device"):
+        raise app.UsageError(
+            "--head_solver must be sgd with --strategy: solving takes one device. "
+            f"Received: --head_solver={_HEAD_SOLVER.value} with --strategy={_STRATEGY.value}"
+        )
     if solved and (cache_flags.VIEWS.value is not None or _UNFREEZE.value):
         raise app.UsageError(
             "--head_solver must be sgd with --views or --unfreeze. "

@@ -7,6 +7,7 @@ from tatl_keras import fusion as fusions
 from tatl_keras.features import FeatureCache
 from tatl_keras.models.checks import check_compiled_weights, check_encoders, reads
 from tatl_keras.models.described_classes import DescribedClasses
+from tatl_keras.models.distributed import DistributedModel
 from tatl_keras.models.evidence import present
 from tatl_keras.models.export import export
 from tatl_keras.models.features import encode, feature_shapes, inputs_of, validation_inputs
@@ -17,7 +18,7 @@ from tatl_keras.models.recipe import default_optimizer
 
 
 @keras.saving.register_keras_serializable(package="tatl_keras")
-class TextAssistedClassifier(DescribedClasses, keras.Model):
+class TextAssistedClassifier(DescribedClasses, DistributedModel):
     """Classifies pictures with the help of their text, training only what is not frozen.
 
         features = image_encoder(images), text_encoder(token_ids, padding_mask)
@@ -221,7 +222,8 @@ class TextAssistedClassifier(DescribedClasses, keras.Model):
         check_compiled_weights(self)
         if class_texts is not None:
             self.class_texts = class_texts
-        seed = int(np.random.randint(2**31))  # one order of examples, with or without a cache
+        # One order of examples, with or without a cache, for all workers.
+        seed = self._agree(int(np.random.randint(2**31)))
         cache = FeatureCache.get(feature_cache)
         rest = {"batch_size": batch_size, "feature_cache": cache, "verbose": verbose}
         order = {"shuffle": shuffle, "seed": seed, "learn": True, "describe": True}

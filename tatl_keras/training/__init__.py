@@ -20,6 +20,7 @@ from tatl_keras.training.metrics import classification_metrics
 from tatl_keras.training.rethink import rethink
 from tatl_keras.training.rethink_figure import draw_rethinking
 from tatl_keras.training.solve_head import solve_head
+from tatl_keras.training.strategy import strategy
 from tatl_keras.training.tip_adapter import tip_adapter_logits
 from tatl_keras.training.workdir import create_workdir, read_json, write_json
 from tatl_keras.training.zero_shot import zero_shot_logits
@@ -52,6 +53,7 @@ __all__ = [
     "rethink",
     "solve_few_shot",
     "solve_head",
+    "strategy",
     "tip_adapter_logits",
     "write_json",
     "zero_shot_logits",
