@@ -130,9 +130,10 @@ def solve_head(
     choice, reason = _choose(search, solver, fusion)
     share_taught = None
     if taught:
-        found = text_rows(model, batches, texts, weights, cache)
-        choice, share_taught, why = teach(search, choice, found)
-        reason += why
+        found = teach(search, choice, text_rows(model, batches, texts, weights, cache))
+        choice, share_taught, reason = found.choice, found.share, reason + found.why
+        if found.teacher is not None:  # `fit` can go on from there
+            model.text_head.set_weights(found.teacher)
     reason += _load(model.head, search, choice, solver)
     model.prior.set_weights([rows.counts])
     return _solution(search, choice, reason, share_taught)

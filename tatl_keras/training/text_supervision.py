@@ -40,6 +40,23 @@ class TextRows:
         return self.x.any(axis=1)
 
 
+@dataclasses.dataclass(frozen=True)
+class Taught:
+    """What became of a head.
+
+    Args:
+        choice: `Choice`, with two heads where the texts are kept.
+        share: float, of the student, 0.3 or 0.
+        why: str, a sentence.
+        teacher: kernel (D, C) and bias (C,) for normalised texts; `None` where there is none.
+    """
+
+    choice: Choice
+    share: float
+    why: str
+    teacher: tuple | None = None
+
+
 def text_rows(model, batches, class_texts, class_weight, feature_cache):
     """Gathers `TextRows`.
 
@@ -93,13 +110,13 @@ def teach(search, choice, texts):
         texts: `TextRows`.
 
     Returns:
-        A `Choice`, with two heads if the texts are kept; the share of the student, 0.3 or 0; a
-        sentence on why.
+        `Taught`.
     """
     why = _why_not(search, texts)
     if why:
-        return choice, 0.0, f" The texts are not learned from: {why}."
-    student = _student(search, texts)
+        return Taught(choice, 0.0, f" The texts are not learned from: {why}.")
+    logits, teacher = _teach_teachers(search.rows, texts, search.folds())
+    student = _student(search, texts, logits)
     base = search.fold_scores(choice) * choice.held.scales[:, None, None]
     alone = judge(base, search.labels, search.weights)
     scales = np.array([1 - SHARE, SHARE * student.held.scales[0]])
@@ -113,11 +130,12 @@ def teach(search, choice, texts):
     )
     search.record("ridge", "taught by text", student.parts[0], held)
     if gain < DROPPED_AT:
-        return choice, 0.0, f" What the texts taught is left out: {outcome}."
+        return Taught(choice, 0.0, f" What the texts taught is left out: {outcome}.", teacher)
     held = dataclasses.replace(held, scales=held.scales[0] * scales)
     heads = (choice.head(), student.heads[0])
     both = Choice(choice.solver, choice.fusion, choice.parts, heads, both[None], held)
-    return both, SHARE, f" What the texts taught has a share of {SHARE:g}: {outcome}."
+    why = f" What the texts taught has a share of {SHARE:g}: {outcome}."
+    return Taught(both, SHARE, why, teacher)
 
 
 def _why_not(search, texts):
@@ -131,12 +149,11 @@ def _why_not(search, texts):
     return ""
 
 
-def _student(search, texts):
+def _student(search, texts, logits):
     """The `Choice` of the student whose penalty has the lowest held-out log-loss."""
     rows, folds = search.rows, search.folds()
     paired = texts.written & rows.x.any(axis=1)
     scores = np.zeros((len(STUDENT_PENALTIES), len(folds), rows.num_classes))
-    logits = _teacher_logits(rows, texts, folds)
     for fold, wanted in enumerate(logits[:-1]):
         kept, out = paired & (folds != fold), folds == fold
         if kept.any():
@@ -154,10 +171,10 @@ def _student(search, texts):
     return Choice("ridge", "taught by text", parts, (head,), scores[best][None], helds[best])
 
 
-def _teacher_logits(rows, texts, folds):
-    """Floats (folds + 1, N, C): of each row's text, by a head without the fold, last by one of all.
+def _teach_teachers(rows, texts, folds):
+    """A head on texts that has not seen a fold, for each fold, and last one that has seen all.
 
-    Zeros where a row has no text.
+    Returns their logits (folds + 1, N, C), zeros where a row has no text, and the last one itself.
     """
     written, count = texts.written, int(texts.written.sum())
     labels = np.append(rows.labels[written], texts.class_labels)
@@ -173,4 +190,4 @@ def _teacher_logits(rows, texts, folds):
         head = fit_logistic(ridge, seen[None], penalty, start)
         start = head if start is None else start
         logits[fold, written] = ridge.coordinates[:count] @ head[0, :-1] + head[0, -1]
-    return logits
+    return logits, ridge.lift(start[0, :-1], start[0, -1])

@@ -38,8 +38,8 @@ def problem(rng):
     return make_rows(x, weights=weights), make_texts(texts)
 
 
-def brute_force(rows, texts, folds, out):
-    """Scores (penalties, N, C) of students that do not know the rows `out`, by scikit-learn."""
+def brute_force(rows, texts, out):
+    """Scores (penalties, N, C) of students that do not know the rows `out`, and their teacher."""
     written = texts.x.any(axis=1)
     x = np.concatenate([texts.x[written], texts.class_x])
     y = np.append(rows.labels[written], texts.class_labels)
@@ -55,19 +55,20 @@ def brute_force(rows, texts, folds, out):
     spread = rows.x[kept] - np.average(rows.x[kept], axis=0, weights=weights)
     size = np.average(np.square(spread).sum(axis=1), weights=weights)
     fits = [Ridge(p * size).fit(rows.x[kept], logits, weights) for p in STUDENT_PENALTIES]
-    return np.stack([fit.predict(rows.x) for fit in fits])
+    return np.stack([fit.predict(rows.x) for fit in fits]), teacher
 
 
 def test_what_is_held_out_knows_nothing_of_it(problem):
     rows, texts = problem
     search = Search(rows)
     choice = search.logistic(search.exact("auto"))
-    both, share, why = teach(search, choice, texts)
-    assert share == SHARE and "has a share of 0.3" in why
+    taught = teach(search, choice, texts)
+    both = taught.choice
+    assert taught.share == SHARE and "has a share of 0.3" in taught.why
     folds = search.folds()
     scores = np.zeros((len(STUDENT_PENALTIES), 24, CLASSES))
     for fold in range(folds.max() + 1):
-        scores[:, folds == fold] = brute_force(rows, texts, folds, folds == fold)[:, folds == fold]
+        scores[:, folds == fold] = brute_force(rows, texts, folds == fold)[0][:, folds == fold]
     helds = [judge(part[None], rows.labels, rows.weights) for part in scores]
     best = int(np.argmin([held.log_loss for held in helds]))
     row = search.seen[-1]
@@ -76,7 +77,12 @@ def test_what_is_held_out_knows_nothing_of_it(problem):
     np.testing.assert_allclose(both.scores[0], wanted, atol=2e-3)
     held = judge(wanted[None], rows.labels, rows.weights)
     assert abs(held.log_loss - row["log_loss"]) < 1e-3 and both.held.log_loss == row["log_loss"]
-    whole = brute_force(rows, texts, folds, np.zeros(24, bool))[best]
+    students, teacher = brute_force(rows, texts, np.zeros(24, bool))
+    whole = students[best]
+    kernel, bias = taught.teacher
+    np.testing.assert_allclose(
+        texts.x @ kernel + bias, teacher.decision_function(texts.x), atol=1e-3
+    )
     kernel, bias = choice.head()
     wanted = held.scales * (0.7 * (rows.x @ kernel + bias) + 0.3 * helds[best].scales * whole)
     kernel, bias = both.head()
@@ -89,7 +95,7 @@ def test_the_gain_is_against_the_same_folds(problem, solver):
     search = Search(rows)
     choice = search.exact("auto")
     choice = search.logistic(choice) if solver == "logistic" else choice
-    _, _, why = teach(search, choice, texts)
+    why = teach(search, choice, texts).why
     scores = search.fold_scores(choice)
     if solver == "exact":
         folds, (_, _, relative) = search.folds(), choice.parts[0]
@@ -111,8 +117,9 @@ def test_texts_that_mislead_are_left_out(problem, rng):
     rows = make_rows(x + rng.normal(size=(24, IMAGE)))
     search = Search(rows)
     choice = search.exact("auto")
-    found, share, why = teach(search, choice, texts)
-    assert share == 0.0 and found is choice
+    found = teach(search, choice, texts)
+    why = found.why
+    assert found.share == 0.0 and found.choice is choice
     assert why.startswith(" What the texts taught is left out") and "higher by" in why
 
 
@@ -126,8 +133,9 @@ def test_texts_that_mislead_are_left_out(problem, rng):
 def test_where_nothing_can_be_learned_the_head_stays(rng, labels, texts, why):
     search = Search(make_rows(rng.normal(size=(len(labels), IMAGE)), labels))
     choice = search.exact("auto")
-    found, share, reason = teach(search, choice, make_texts(texts))
-    assert found is choice and share == 0.0 and why in reason
+    found = teach(search, choice, make_texts(texts))
+    assert found.choice is choice and found.share == 0.0 and why in found.why
+    assert found.teacher is None
 
 
 @pytest.fixture(scope="module")
@@ -161,8 +169,11 @@ def test_the_model_gets_the_head_and_says_so(model, features):
     search = Search(make_rows(x, LABELS[kept]))
     choice = search.exact("auto")
     choice = search.logistic(choice) if solution.solver == "logistic" else choice
-    kernel, bias = teach(search, choice, make_texts(texts, named=False))[0].head()
+    taught = teach(search, choice, make_texts(texts, named=False))
+    kernel, bias = taught.choice.head()
     np.testing.assert_allclose(model.head.kernel.numpy(), kernel, atol=2e-3 * np.abs(kernel).max())
+    kernel, _ = taught.teacher
+    np.testing.assert_allclose(model.text_head.kernel, kernel, atol=1e-3 * np.abs(kernel).max())
     pictures = {name: features[name] for name in ("image_pooled", "has_image")}
     wanted = model.predict(pictures, verbose=0)
     np.testing.assert_array_equal(model.predict(features, verbose=0), wanted)
