@@ -98,6 +98,7 @@ HELP = {
     "all others are kept.",
 }
 SMOKE_MODEL = "test_efficientnet_bert_concat"
+_TINY = {"sasa": "test_sasa", "clip": "test_clip", "siglip": "test_siglip"}
 _SMOKE_EXAMPLES = 16
 _SMOKE_CLASSES = 2
 
@@ -153,10 +154,11 @@ def smoke(workdir, name):
 
     keras.utils.set_random_seed(_SEED.value)
     spec = tatl_keras.zoo.spec(name)
-    image = "test_sasa" if (spec.image or "").startswith("sasa_") else "test_image"
+    image = _TINY.get((spec.image or "").split("_")[0], "test_image")
+    text = f"{image}_text" if image in ("test_clip", "test_siglip") else "test_text"
     tiny = {
         "image": image if spec.image and not spec.image.startswith("test_") else None,
-        "text": "test_text" if spec.text and _is_pretrained(spec.text) else None,
+        "text": text if spec.text and _is_pretrained(spec.text) else None,
     }
     tiny = {modality: encoder for modality, encoder in tiny.items() if encoder}
     made_up = tatl_keras.data.synthetic.examples(_SMOKE_CLASSES, _SMOKE_EXAMPLES)
