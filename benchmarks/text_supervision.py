@@ -1,6 +1,8 @@
 """What texts teach a classifier of pictures that never sees one again.
 
-    python benchmarks/text_supervision.py --data=../shared/data/emoji
+    python benchmarks/text_supervision.py --data=../shared/data/emoji --ways=solved
+    python benchmarks/text_supervision.py --data=../shared/data/emoji --ways=fit \\
+        --output=text_supervision_fit.csv
     python benchmarks/text_supervision.py --data=../shared/data/emoji --ways=solved \\
         --tasks=twitter:splits:k2,openmoji:splits:k8,google:splits_sub:k4 \\
         --output=text_supervision_check.csv
@@ -29,6 +31,7 @@ import os
 import heads
 import keras
 import numpy as np
+import tensorflow as tf
 from absl import app, flags
 from conditions import write_results
 from peer import fit_peer, unit
@@ -111,22 +114,32 @@ class Task:
         pictures = {name: self.x[name][test] for name in ("image_pooled", "has_image")}
         scores = peer.decision_function(unit(pictures, ["image_pooled"]))
         found = {"sklearn": _score(scores, self.y[test], None)}
+        found |= self._solve(x, y, pictures, test, seed) if "solved" in _WAYS.value else {}
+        return found | (self._fit(x, y, pictures, test, seed) if "fit" in _WAYS.value else {})
+
+    def _solve(self, x, y, pictures, test, seed):
         order = np.random.default_rng(int(seed)).permutation(len(y))
         shuffled = x | {name: x[name][order] for name in ("text_pooled", "has_text")}
+        found = {}
         for method, examples in (("image_only", x), ("taught", x), ("shuffled", shuffled)):
             model = self.models["image_only" if method == "image_only" else "taught"]
             texts = None if method == "image_only" else "names"
             options = {"class_texts": texts, "feature_cache": self.cache, "verbose": 0}
             solution = training.solve_head(model, examples, y, **options)
             scores = model.predict(pictures, batch_size=512, verbose=0)
-            kept = solution.text_supervision
-            found[f"{method} solved"] = _score(scores, self.y[test], kept)
-        for method, model in self.models.items() if "fit" in _WAYS.value else ():
+            found[f"{method} solved"] = _score(scores, self.y[test], solution.text_supervision)
+        return found
+
+    def _fit(self, x, y, pictures, test, seed):
+        found = {}
+        for method, model in self.models.items():
             keras.utils.set_random_seed(int(seed))
             for variable, value in self.fresh[method]:
                 variable.assign(value)
             rows = (x, y) if method == "image_only" else self._with_names(x, y)
-            model.fit(*rows, epochs=_EPOCHS.value, verbose=0)
+            # As raw examples come: in a new order each epoch.
+            batches = tf.data.Dataset.from_tensor_slices(rows).shuffle(len(rows[1]), int(seed))
+            model.fit(batches.batch(32), epochs=_EPOCHS.value, verbose=0)
             scores = model.predict(pictures, batch_size=512, verbose=0)
             found[f"{method} fit"] = _score(scores, self.y[test], None)
         return found
