@@ -6,6 +6,7 @@ import numpy as np
 
 from tatl_keras.fusion.normalization import LENGTH
 from tatl_keras.training.calibration import Held, judge
+from tatl_keras.training.folds import balanced_folds
 from tatl_keras.training.head_search import PENALTIES
 from tatl_keras.training.head_solution import HeadSolution
 from tatl_keras.training.ridge import Ridge
@@ -14,6 +15,7 @@ CLASS_PENALTIES = (0.1, 1.0)
 # Where nothing can be held out: those of `head_search`.
 _UNKNOWN_PENALTY, _UNKNOWN_CLASS_PENALTY, _UNKNOWN_SCALE = 1.0, 1.0, 12.0
 _MOST_BIAS, _HALVINGS = 50.0, 60
+_MANY = 10  # examples a class, from which on one alone is left out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +29,7 @@ class ClassTextSolution:
         new_class_bias: float, what logits of classes without an example lack.
         penalty: float, in units of `Ridge.size`.
         class_penalty: float.
-        held: `Held`, of rows left out one by one.
+        held: `Held`, of the rows that were left out.
     """
 
     kernel: np.ndarray
@@ -48,9 +50,11 @@ class ClassTextSearch:
         logits = scale (z + (x W + b) M Eᵀ)
 
     So with strong penalties an answer is the nearest class text, and examples change it as far as
-    leaving each one out shows that they should; a class without example gets from the others what
-    their texts have in common with its own. Left-out predictions are exact, as is what whole
-    classes left out tell of classes without examples: see `new_class_bias`.
+    leaving some out shows that they should; a class without example gets from the others what
+    their texts have in common with its own. Examples are left out one by one, below 10 a class one
+    of every class together: one of two alone would be judged by one example of its class and two
+    of the others, and nearest texts look better than they are. Left-out predictions are exact, as
+    is what whole classes left out tell of classes without examples: see `new_class_bias`.
 
     Args:
         rows: `HeadRows`; its class texts are not looked at.
@@ -75,13 +79,12 @@ class ClassTextSearch:
         self.seen: list[dict] = []
 
     def solve(self):
-        """The `ClassTextSolution` whose left-out predictions have the least log-loss."""
+        """The `ClassTextSolution` of least log-loss on what was left out."""
         scored, best = self.rows.scored, None
         penalty, class_penalty = _UNKNOWN_PENALTY, _UNKNOWN_CLASS_PENALTY
         held = Held(np.array([_UNKNOWN_SCALE]), np.zeros(0))
         if scored.any():
-            paths = self.ridge.leave_one_out(PENALTIES * self.ridge.size)
-            for number, left_out in enumerate(paths):
+            for number, left_out in enumerate(self._left_out(PENALTIES * self.ridge.size)):
                 for one in CLASS_PENALTIES:
                     scores = self.nearest + left_out @ self._shared(one) @ self.embeddings.T
                     found = judge(
@@ -131,6 +134,17 @@ class ClassTextSearch:
             low, high = (low, middle) if enough else (middle, high)
         return (low + high) / 2
 
+    def _left_out(self, penalties):
+        """Yields for each penalty what ridges without a row, or its fold, predict for it."""
+        scored = self.rows.scored
+        labels = self.labels[scored]
+        if len(labels) >= _MANY * len(np.unique(labels)):
+            yield from self.ridge.leave_one_out(penalties)
+        else:
+            folds = balanced_folds(labels, scored, _MANY)
+            for penalty in penalties:
+                yield self.ridge.leave_folds_out(penalty, folds)
+
     def _shared(self, class_penalty, chosen=slice(None)):
         """M (classes, De)."""
         e = self.embeddings[chosen]
@@ -169,7 +183,7 @@ def solve_class_text_head(model, rows):
     head.bias.assign(np.where(rows.counts > 0, 0.0, found.new_class_bias))
     model.prior.set_weights([rows.counts])
     count, scored = f"{rows.total} examples", rows.scored.any()
-    how = f"{count} left out one by one" if scored else "default settings: none can be left out"
+    how = f"{count} left out in turn" if scored else "default settings: none can be left out"
     return HeadSolution(
         solver="exact",
         fusion="concat" if len(rows.modalities) == 2 else f"{rows.modalities[0]}_only",

@@ -6,6 +6,7 @@ import pytest
 from tatl_keras import training, zoo
 from tatl_keras.training.calibration import log_softmax
 from tatl_keras.training.class_text_solver import ClassTextSearch
+from tatl_keras.training.folds import balanced_folds
 from tatl_keras.training.head_rows import HeadRows
 from tatl_keras.training.ridge import Ridge
 
@@ -68,10 +69,13 @@ def test_the_head_is_ridge_regression_on_both_sides(task):
     np.testing.assert_allclose(
         found.scale / 16 * z @ embeddings.T, found.scale * expected, atol=1e-9
     )
-    left_out = np.stack([
-        logits_of(rows, embeddings, np.arange(3), every[every != row], [row], *settings)[0, :3]
-        for row in every
-    ])  # fmt: skip
+    folds = balanced_folds(rows.labels, np.ones(ROWS, bool), 10)  # fewer than 10 rows a class
+    left_out = np.concatenate(
+        [
+            logits_of(rows, embeddings, np.arange(3), folds != folds[row], [row], *settings)[:, :3]
+            for row in every
+        ]
+    )
     losses = -log_softmax(found.scale * left_out)[every, rows.labels]
     assert found.held.log_loss == pytest.approx(np.average(losses, weights=rows.weights), abs=1e-8)
     assert found.held.log_loss == min(row["log_loss"] for row in search.seen)
@@ -138,3 +142,16 @@ def test_solve_head_loads_what_was_found(rng):
     assert f"raised by {found.new_class_bias:.2f}" in solution.report()
     with pytest.raises(ValueError, match="Received: solver='logistic'"):
         training.solve_head(model, x, labels, solver="logistic")
+
+
+def test_from_ten_rows_a_class_on_one_is_left_out_alone(rng):
+    labels, x = np.repeat([0, 1], 10), rng.normal(size=(20, TEXT))
+    none = np.zeros((0, TEXT)), np.zeros(0, int), np.zeros(0)
+    rows = HeadRows(x, labels, np.ones(20), *none, 0, 2, None, 20, np.bincount(labels))
+    search = ClassTextSearch(rows, np.eye(TEXT)[:2], reads_text=True)
+    found = search.solve()
+    settings = (found.penalty, found.class_penalty, search.ridge.size)
+    every, known = np.arange(20), np.arange(2)
+    left_out = [logits_of(rows, np.eye(TEXT)[:2], known, every != i, [i], *settings) for i in every]
+    losses = -log_softmax(found.scale * np.concatenate(left_out))[every, labels]
+    assert found.held.log_loss == pytest.approx(losses.mean(), abs=1e-8)
