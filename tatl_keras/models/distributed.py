@@ -51,6 +51,10 @@ class DistributedModel(keras.Model):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+        return self.of_whole_batch(loss, y_pred)
+
+    def of_whole_batch(self, loss, y_pred):
+        """A replica's mean loss over its rows, divided by the replicas, with its share of all."""
         replica = tf.distribute.get_replica_context()
         if replica is None or replica.num_replicas_in_sync == 1:
             return loss

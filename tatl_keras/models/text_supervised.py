@@ -2,8 +2,10 @@
 
 import math
 import numbers
+import threading
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from tatl_keras import fusion as fusions
@@ -126,7 +128,7 @@ class TextSupervisedClassifier(TextAssistedClassifier):
         self.alignment_weight = float(alignment_weight)
         self.class_text_weight = float(class_text_weight)
         self.text_projection.trainable = bool(alignment_weight)
-        self._keep(_seen=None)
+        self._keep(_seen=threading.local())  # each replica is traced by a thread of its own
         if compile:
             self.compile()
 
@@ -151,10 +153,10 @@ class TextSupervisedClassifier(TextAssistedClassifier):
 
     def encode(self, inputs, training=None):
         features = super().encode(inputs, training=training)
-        self._keep(_seen=None)
+        self._seen.features = None
         if training and any(name in inputs for name in _TEXT_INPUTS):
             texts = encode({"text": self.text_encoder}, TEXT, inputs, training)
-            self._keep(_seen=features | texts)
+            self._seen.features = features | texts
         return features
 
     def make_train_function(self, force=False):
@@ -164,20 +166,22 @@ class TextSupervisedClassifier(TextAssistedClassifier):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The loss on labels, and while learning what the texts add to it."""
+        seen = getattr(self._seen, "features", None)
+        self._seen.features = None  # they are of this step alone
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
-        seen = self._seen
-        self._keep(_seen=None)  # of this step's trace alone
-        if not training:
+        if not training or (seen is None and not self.class_text_weight):
             return loss
         labels = one_hot(y, self.num_classes)
         rows = ops.ones_like(labels[:, 0])
         if sample_weight is not None:
             rows = ops.reshape(ops.cast(sample_weight, "float32"), [-1])
+        added = 0.0 if seen is None else self._from_texts(seen, labels, y_pred, rows)
         if self.class_text_weight:
-            loss += self.class_text_weight * class_similarity_loss(
+            added += self.class_text_weight * class_similarity_loss(
                 y_pred, labels, self.class_embeddings, rows
             )
-        return loss if seen is None else loss + self._from_texts(seen, labels, y_pred, rows)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        return loss + self.of_whole_batch(added / replicas, y_pred)
 
     def _from_texts(self, seen, labels, logits, rows):
         """What the texts of a batch add to the loss."""

@@ -1,5 +1,7 @@
 """Learning with texts, answering without: losses, masks, what is written, what is refused."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -265,3 +267,16 @@ def test_parts_are_checked(examples):
         )
     with pytest.raises(ValueError, match="`class_text_weight` must be 0.*texts for 0 of 3"):
         _build(class_text_weight=1.0).fit(examples, epochs=1, verbose=0)
+
+
+def test_replicas_learn_from_their_own_texts(two_devices, features, rng):
+    x, y = features
+    found = []
+    for scope in (contextlib.nullcontext(), two_devices.scope()):
+        with scope:
+            model = _randomised(np.random.default_rng(5), x)
+            model.compile()
+            model.fit(x, y, batch_size=ROWS, epochs=1, shuffle=False, verbose=0)
+        found.append([*model.head.get_weights(), *model.text_head.get_weights()])
+    for alone, together in zip(*found, strict=True):
+        np.testing.assert_allclose(together, alone, atol=1e-5)
