@@ -24,8 +24,8 @@ def compare(name, results):
     >>> ours = [row | {"seed": "0", "accuracy": "0.8"}, row | {"seed": "1", "accuracy": "0.7"}]
     >>> theirs = [row | {"seed": "0"}, row | {"seed": "1"}]
     >>> results = {"resnet50_bert_concat": ours, "resnet50_image_only": theirs}
-    >>> [(other, found["mean"])] = compare("resnet50_bert_concat", results)
-    >>> other, round(found["mean"], 3)
+    >>> [(other, gain)] = compare("resnet50_bert_concat", results)
+    >>> other, round(gain["mean"], 3)
     ('resnet50_image_only', 0.25)
     """
     found = []
