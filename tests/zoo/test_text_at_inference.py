@@ -4,18 +4,21 @@ import pytest
 
 from tatl_keras import fusion, models, zoo
 
+PAIRS = [n for n in zoo.list_models("test_*") if zoo.spec(n).image and zoo.spec(n).text]
 
-@pytest.mark.parametrize(
-    "name", [n for n in zoo.list_models("test_*") if {zoo.spec(n).image, zoo.spec(n).text} - {None}]
-)
+
+@pytest.mark.parametrize("name", [n for n in PAIRS if not n.endswith("_class_texts")])
 def test_every_pair_learns_from_text(name):
-    spec = zoo.spec(name)
-    if spec.image is None or spec.text is None or spec.fusion not in fusion.registry.NAMES:
-        return
     model = zoo.build(name, 3, text_at_inference=False, distillation_weight=0.5)
     assert type(model) is models.TextSupervisedClassifier
     assert set(model.encoders) == {"image"} and model.fusion.modality == "image"
     assert model.distillation_weight == 0.5 and model.name == name
+
+
+@pytest.mark.parametrize("name", [n for n in PAIRS if n.endswith("_class_texts")])
+def test_a_head_of_class_texts_reads_texts(name):
+    with pytest.raises(ValueError, match="`head` must be.*Received: head="):
+        zoo.build(name, 3, text_at_inference=False)
 
 
 def test_with_text_nothing_changes():
