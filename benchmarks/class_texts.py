@@ -37,6 +37,7 @@ _SPLITS = flags.DEFINE_string("splits", "splits.json", "File of the splits.")
 _LABEL = flags.DEFINE_string("label", "label", "Column of the classes: label or sublabel.")
 _VENDOR = flags.DEFINE_string("vendor", "google", "Whose pictures.")
 _SETS = flags.DEFINE_list("sets", ["k1", "k2", "k4", "k8", "full80"], "Training sets.")
+_PARTS = flags.DEFINE_list("parts", ["shots", "added"], "What to measure; each has its file.")
 _ADDED_SETS = flags.DEFINE_list("added_sets", ["k8", "full80"], "Where classes are added.")
 _SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2", "3", "4"], "Seeds of the splits.")
 _METHODS = flags.DEFINE_list("methods", ["fit", "solve"], "Ways to learn.")
@@ -63,18 +64,21 @@ def main(argv):
         for seed in _SEEDS.value:
             split = splits[seed][training_set]
             sides = [np.array([position[i] for i in split[s]]) for s in ("train", "test")]
-            for method, logits in task.shots(*sides, int(seed)).items():
-                found.setdefault(method, []).append(_score(logits, y[sides[1]]))
-            if training_set in _ADDED_SETS.value:
+            if "shots" in _PARTS.value:
+                for method, logits in task.shots(*sides, int(seed)).items():
+                    found.setdefault(method, []).append(_score(logits, y[sides[1]]))
+            if "added" in _PARTS.value and training_set in _ADDED_SETS.value:
                 for method, scores in task.added(*sides, int(seed)).items():
                     unseen.setdefault(method, []).extend(scores)
         shots += [_shots_row(training_set, method, found) for method in found]
         added += [_added_row(training_set, *item) for item in unseen.items()]
-        for row in shots[-len(found) :] + added[len(added) - len(unseen) :]:
+        for row in shots[len(shots) - len(found) :] + added[len(added) - len(unseen) :]:
             print(row, flush=True)
-    write_results(f"{_OUTPUT.value}.csv", shots)
-    write_results(f"{_OUTPUT.value}_added.csv", added)
-    draw(shots, RESULTS / f"{_OUTPUT.value}.png")
+    if shots:
+        write_results(f"{_OUTPUT.value}.csv", shots)
+        draw(shots, RESULTS / f"{_OUTPUT.value}.png")
+    if added:
+        write_results(f"{_OUTPUT.value}_added.csv", added)
 
 
 def _read():
@@ -191,8 +195,8 @@ class Task:
         model, start = self.made[key]
         for weight, value in start:
             weight.assign(value)
-        if model.class_names != names:
-            model.class_names = names
+        model.class_names = names
+        if options[1]:
             model.class_texts = dict(enumerate(names))
         return model
 
