@@ -5,6 +5,7 @@ import logging
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import tree
 
 from tatl_keras.models.class_texts import check_tensors_suffice, with_class_texts
 from tatl_keras.models.examples import as_dataset, inputs_spec
@@ -37,9 +38,12 @@ def prepare(
     if is_tensors(x):
         if describe:
             check_tensors_suffice(model)
+        if shuffle and not isinstance(x, tf.data.Dataset):
+            x = _shuffled((x, y, sample_weight), batch_size or DEFAULT_BATCH_SIZE, seed)
+            y = sample_weight = None
         size = None if isinstance(x, tf.data.Dataset) else batch_size
         given = {"x": x, "y": y, "sample_weight": sample_weight}
-        return given | {"batch_size": size, "shuffle": shuffle}
+        return given | {"batch_size": size, "shuffle": False}
     examples = raw_examples(model, x, y, sample_weight, learn, describe)
     size = batch_size or DEFAULT_BATCH_SIZE
     modalities = [*model.encoders, *(["text"] if model.text_in_training else [])]
@@ -69,6 +73,23 @@ def tensor_batches(x, y=None, sample_weight=None):
         return x
     packed = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
     return tf.data.Dataset.from_tensor_slices(packed).batch(DEFAULT_BATCH_SIZE)
+
+
+def _shuffled(columns, batch_size, seed):
+    """Batches of arrays in a new order each epoch; Keras repeats one order where seeds are set."""
+    x, *rest = columns
+    rest = [np.asarray(part) for part in rest if part is not None and rest[0] is not None]
+    with tf.device("CPU:0"):
+        columns = tree.map_structure(tf.convert_to_tensor, (x, *rest))
+    lengths = sorted({len(column) for column in tree.flatten(columns)})
+    if len(lengths) > 1:
+        raise ValueError(f"`x`, `y` must be equally long. Received: lengths {lengths}")
+    rows = tf.data.Dataset.range(lengths[0]).shuffle(lengths[0], seed=seed).batch(batch_size)
+    batches = rows.map(
+        lambda rows: tree.map_structure(lambda column: tf.gather(column, rows), columns),
+        tf.data.AUTOTUNE,
+    )
+    return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def is_tensors(x):

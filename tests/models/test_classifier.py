@@ -261,3 +261,28 @@ def test_cached_text_is_as_long_as_the_longest(name):
     assert mask.sum(-1).tolist() == lengths.tolist()
     assert y is None and weight is None
     np.testing.assert_allclose(model(kept), model(tensors), atol=1e-5)
+
+
+def test_arrays_come_in_a_new_order_each_epoch(examples):
+    """As the features of a cache do: with the same seed, both learn the same."""
+    found = []
+    for cached in (True, False):
+        keras.utils.set_random_seed(3)
+        model = _build()
+        features = encoded(model, examples, learn=True)
+        x, y, _ = features.arrays()
+        keras.utils.set_random_seed(4)
+        if cached:
+            model.fit(examples, epochs=4, batch_size=7, feature_cache="memory", verbose=0)
+        else:
+            model.fit(x, y, epochs=4, batch_size=7, verbose=0)
+        found.append(model.head.get_weights())
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_arrays_that_do_not_fit_are_refused():
+    model = _build("test_efficientnet_image_only")
+    x = {"image_pooled": np.ones((4, model.image_encoder.output_dim)), "has_image": np.ones(4)}
+    with pytest.raises(ValueError, match=r"must be equally long. Received: lengths \[3, 4\]"):
+        model.fit(x, np.zeros(3, int), verbose=0)
