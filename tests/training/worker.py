@@ -7,8 +7,6 @@ import json
 import os
 import sys
 
-os.environ["KERAS_BACKEND"] = "tensorflow"
-
 import keras
 import numpy as np
 
