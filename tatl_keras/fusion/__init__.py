@@ -1,6 +1,6 @@
 """Fusions: layers that join image features and text features to one vector."""
 
-from tatl_keras.fusion.base import Fusion
+from tatl_keras.fusion.base import Fusion, linear_head
 from tatl_keras.fusion.bilinear import BilinearFusion
 from tatl_keras.fusion.concat import ConcatFusion
 from tatl_keras.fusion.cross_attention import CrossAttentionFusion
@@ -28,4 +28,5 @@ __all__ = [
     "PooledNormalization",
     "SingleModality",
     "get",
+    "linear_head",
 ]

@@ -96,9 +96,7 @@ class Fusion(keras.layers.Layer):
 
         Asked for once the fusion is built.
         """
-        return keras.layers.Dense(
-            num_classes, kernel_initializer="zeros", dtype="float32", name="head"
-        )
+        return linear_head(num_classes)
 
     def make_initializer(self, stream):
         """A Glorot uniform initializer with its own seed for each `stream` ≥ 1."""
@@ -108,3 +106,21 @@ class Fusion(keras.layers.Layer):
         """A dense layer of this fusion, seeded by `stream` ≥ 1."""
         kwargs.setdefault("kernel_initializer", self.make_initializer(stream))
         return keras.layers.Dense(units, name=name, dtype=self.dtype_policy, **kwargs)
+
+
+def linear_head(num_classes):
+    """A dense layer in float32 that starts at zero, so that all classes start alike.
+
+    Args:
+        num_classes: int.
+
+    Returns:
+        A `keras.layers.Dense`.
+
+    Example:
+
+    >>> from tatl_keras import fusion
+    >>> fusion.linear_head(3).units
+    3
+    """
+    return keras.layers.Dense(num_classes, kernel_initializer="zeros", dtype="float32", name="head")

@@ -125,7 +125,9 @@ class TextAssistedClassifier(DescribedClasses, DistributedModel):
             if not self.fusion.built:  # one that was deserialised is
                 self.fusion.build(shapes)
             if self.head is None:
-                self.head = self.fusion.make_head(self.num_classes)
+                # A layer of a user's own need not be a `Fusion`.
+                make_head = getattr(self.fusion, "make_head", fusions.linear_head)
+                self.head = make_head(self.num_classes)
             if not self.head.built:
                 self.head.build(self.fusion.compute_output_shape(shapes))
             self.built = True
