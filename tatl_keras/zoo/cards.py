@@ -207,7 +207,7 @@ def _comparisons(name, results):
     return [
         *lines,
         "",
-        "Paired by seed, which fixes the split too; intervals allow for overlapping training sets.",
+        "Paired by seed, on one split; intervals allow for seeds and for the held-out pictures.",
     ]
 
 

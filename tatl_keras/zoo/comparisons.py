@@ -1,11 +1,19 @@
 """An entry beside the controls of its parts, and whether its fusion is worth having."""
 
+import math
+
 from tatl_keras._paired import interval
 from tatl_keras.zoo.registry import list_models, spec
 
 
 def compare(name, results):
-    """Differences in accuracy from entries that lack something, paired by seed.
+    """Differences in accuracy from entries that lack something, paired by seed, on one split.
+
+        mean ± √(h² + 1.96² (p (1 - p) + q (1 - q)) / n)
+
+    h is the half width of Student's 95 % interval over the seeds, p and q are the two accuracies, n
+    the number of held-out examples. The second part is for the examples, as if each entry had its
+    own: too wide rather than too narrow, as both answer the same ones.
 
     The others are each encoder alone and, for a fusion that is not plain concatenation, the same
     encoders concatenated. Only seeds count that both were measured with on the same data.
@@ -15,7 +23,7 @@ def compare(name, results):
         results: dict from entry to the rows of its results.csv.
 
     Returns:
-        A list of `(other, interval)`, the interval as of `interval`, in the order above; empty
+        A list of `(other, dict)` in the order above, with floats `mean`, `low` and `high`; empty
         where there is nothing to compare.
 
     Example:
@@ -32,10 +40,18 @@ def compare(name, results):
     for other in _others(spec(name)):
         pairs = _pairs(results.get(name, ()), results.get(other, ()))
         if len(pairs) > 1:
-            gains = [float(ours["accuracy"]) - float(theirs["accuracy"]) for ours, theirs in pairs]
-            ratio = int(pairs[0][0]["num_examples"]) / int(pairs[0][0]["num_train"])
-            found.append((other, interval(gains, ratio)))
+            found.append((other, _difference(pairs)))
     return found
+
+
+def _difference(pairs):
+    """Mean and interval of `compare` of rows `(ours, theirs)`."""
+    accuracies = [[float(row["accuracy"]) for row in rows] for rows in zip(*pairs, strict=True)]
+    seeds = interval([ours - theirs for ours, theirs in zip(*accuracies, strict=True)])
+    shares = [sum(values) / len(values) for values in accuracies]
+    variance = sum(share * (1 - share) for share in shares) / int(pairs[0][0]["num_examples"])
+    half = math.hypot(seeds["half_width"], 1.959964 * math.sqrt(variance))
+    return {"mean": seeds["mean"], "low": seeds["mean"] - half, "high": seeds["mean"] + half}
 
 
 def verdict(found):

@@ -70,7 +70,7 @@ def test_a_card_shows_mean_and_spread():
 def _rows(*accuracies):
     row = dict.fromkeys(("command", "commit", "date", "device", "tensorflow", "keras"), "x")
     row |= {"majority_accuracy": "0.25", "fit_seconds": "3", "data": "d"}
-    row |= {"num_train": "80", "num_examples": "20"}
+    row |= {"num_train": "80", "num_examples": "2000"}
     return [row | {"seed": str(s), "accuracy": str(a)} for s, a in enumerate(accuracies)]
 
 
@@ -82,8 +82,9 @@ def test_a_card_says_what_text_and_attention_are_worth():
         "bert_text_only": _rows(0.90, 0.95, 0.94),
     }
     text = cards.card("vit_b16_bert_cross", results)
-    # mean of (0.30, 0.32, 0.28), s = 0.02; t of two degrees of freedom 4.303; 1/3 + 20/80
-    half = 4.3027 * 0.02 * (1 / 3 + 0.25) ** 0.5 * 100
+    # differences 0.30, 0.32, 0.28 have s = 0.02; t of two degrees of freedom is 4.3027
+    seeds, pictures = 4.3027**2 * 0.02**2 / 3, 1.96**2 * (0.83 * 0.17 + 0.53 * 0.47) / 2000
+    half = 100 * (seeds + pictures) ** 0.5
     interval = f"{30 - half:+.1f} to {30 + half:+.1f}"
     assert f"| `vit_b16_image_only` | +30.0 | {interval} | better |" in text
     assert "| `bert_text_only` | -10.0 |" in text and "| worse |" in text
