@@ -92,6 +92,22 @@ def label_of(model, key, argument):
     )
 
 
+def weights_of(labels, class_weight=None):
+    """Weights of class texts as examples: those of a class make one, times the class's weight.
+
+    Args:
+        labels: ints (M,), the classes of the texts.
+        class_weight: dict from label to weight, or `None`.
+
+    Example:
+
+    >>> weights_of([0, 0, 2], {2: 3.0}).tolist()
+    [0.5, 0.5, 3.0]
+    """
+    factors = np.array([(class_weight or {}).get(int(label), 1.0) for label in labels])
+    return factors / np.bincount(labels)[labels]
+
+
 def embeddings_of(model, labelled, num_classes):
     """The `class_embeddings` (num_classes, De) of (label, text) pairs."""
     labels, texts = zip(*labelled, strict=True)
@@ -166,7 +182,7 @@ def with_class_texts(model, examples):
             f"Received: labels {y}. Use class_texts=None."
         )
     labels, texts = (list(column) for column in zip(*model.labelled_texts, strict=True))
-    weights = 1 / np.bincount(labels)[labels]
+    weights = weights_of(labels)
     weighted = weight is not None or bool((weights != 1).any())
     dtype = tf.float32 if weight is None else weight.dtype
 

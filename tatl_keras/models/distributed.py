@@ -54,7 +54,7 @@ class DistributedModel(keras.Model):
         return self.of_whole_batch(loss, y_pred)
 
     def of_whole_batch(self, loss, y_pred):
-        """A replica's mean loss over its rows, divided by the replicas, with its share of all."""
+        """The mean loss of a replica's rows; its gradient counts by their share of all rows."""
         replica = tf.distribute.get_replica_context()
         if replica is None or replica.num_replicas_in_sync == 1:
             return loss

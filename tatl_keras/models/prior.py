@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tatl_keras.models.labels import one_hot
+
 
 @keras.saving.register_keras_serializable(package="tatl_keras")
 class ClassPrior(keras.layers.Layer):
@@ -49,10 +51,7 @@ class ClassPrior(keras.layers.Layer):
 
     def count(self, labels, weights=None):
         """Counts labels (B,) or (B, 1), or one-hot (B, C), each with its weight (B,) or as one."""
-        labels = ops.convert_to_tensor(labels)
-        if len(labels.shape) < 2 or labels.shape[-1] == 1:
-            labels = ops.one_hot(ops.cast(ops.reshape(labels, [-1]), "int32"), self.num_classes)
-        labels = ops.cast(labels, "float32")
+        labels = one_hot(labels, self.num_classes)
         if weights is not None:
             labels = labels * ops.reshape(ops.cast(weights, "float32"), [-1, 1])
         found = ops.sum(labels, axis=0)

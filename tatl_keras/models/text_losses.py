@@ -99,14 +99,6 @@ def label_loss(logits, labels, weights):
     return ops.mean(weights * -ops.sum(labels * logs, axis=-1))
 
 
-def one_hot(labels, num_classes):
-    """Float32 (B, C) of labels (B,), (B, 1) or (B, C)."""
-    labels = ops.convert_to_tensor(labels)
-    if len(labels.shape) < 2 or labels.shape[-1] == 1:
-        labels = ops.one_hot(ops.cast(ops.reshape(labels, [-1]), "int32"), num_classes)
-    return ops.cast(labels, "float32")
-
-
 def unit(vectors):
     """Vectors (…, D) divided by their lengths, float32; a zero vector stays zero."""
     vectors = ops.cast(vectors, "float32")

@@ -13,12 +13,12 @@ from tatl_keras.data import Preprocessor
 from tatl_keras.models.class_texts import embeddings_of
 from tatl_keras.models.classifier import TextAssistedClassifier
 from tatl_keras.models.features import TEXT, encode
+from tatl_keras.models.labels import one_hot
 from tatl_keras.models.text_losses import (
     class_similarity_loss,
     contrastive_loss,
     distillation_loss,
     label_loss,
-    one_hot,
 )
 
 _TEXT_INPUTS = ("token_ids", "text_pooled")

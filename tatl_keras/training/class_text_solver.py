@@ -6,7 +6,7 @@ import numpy as np
 
 from tatl_keras.fusion.normalization import LENGTH
 from tatl_keras.training.calibration import Held, judge
-from tatl_keras.training.folds import balanced_folds
+from tatl_keras.training.folds import folds_of_few
 from tatl_keras.training.head_search import PENALTIES
 from tatl_keras.training.head_solution import HeadSolution
 from tatl_keras.training.ridge import Ridge
@@ -15,7 +15,6 @@ CLASS_PENALTIES = (0.1, 1.0)
 # Where nothing can be held out: those of `head_search`.
 _UNKNOWN_PENALTY, _UNKNOWN_CLASS_PENALTY, _UNKNOWN_SCALE = 1.0, 1.0, 12.0
 _MOST_BIAS, _HALVINGS = 50.0, 60
-_MANY = 10  # examples a class, from which on one alone is left out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,14 +135,12 @@ class ClassTextSearch:
 
     def _left_out(self, penalties):
         """Yields for each penalty what ridges without a row, or its fold, predict for it."""
-        scored = self.rows.scored
-        labels = self.labels[scored]
-        if len(labels) >= _MANY * len(np.unique(labels)):
+        folds = folds_of_few(self.labels[self.rows.scored], self.rows.scored)
+        if folds is None:
             yield from self.ridge.leave_one_out(penalties)
-        else:
-            folds = balanced_folds(labels, scored, _MANY)
-            for penalty in penalties:
-                yield self.ridge.leave_folds_out(penalty, folds)
+            return
+        for penalty in penalties:
+            yield self.ridge.leave_folds_out(penalty, folds)
 
     def _shared(self, class_penalty, chosen=slice(None)):
         """M (classes, De)."""
@@ -168,11 +165,6 @@ def solve_class_text_head(model, rows):
     Returns:
         A `HeadSolution`.
     """
-    if rows.moments is not None:
-        raise ValueError(
-            f"`x` must hold at most {len(rows.x)} examples for a head of class texts to be "
-            f"solved. Received: {rows.total} examples. Train the head with `fit` instead."
-        )
     head = model.head
     search = ClassTextSearch(rows, head.embeddings.numpy(), "text" in model.encoders)
     found = search.solve()

@@ -7,7 +7,7 @@ import numpy as np
 from tatl_keras.models.class_embeddings import check_labels, unit_rows
 from tatl_keras.training.calibration import Held, combine, fit_scales, judge
 from tatl_keras.training.few_shot_solution import FewShotSolution
-from tatl_keras.training.folds import balanced_folds
+from tatl_keras.training.folds import folds_of_few
 from tatl_keras.training.head_search import CLASS_TEXT_WEIGHTS, PENALTIES
 from tatl_keras.training.ridge import Ridge
 from tatl_keras.training.tip_adapter import tip_adapter_logits
@@ -24,7 +24,6 @@ SHARPNESSES = np.logspace(0, 2, 9)
 STANDARD_ERRORS = 1.0
 _UNSEEN = "some class has no picture, its text is all that is known of it"
 _PENALTIES = PENALTIES[::2]
-_MANY = 10  # pictures a class, from which on one alone is left out
 # Where nothing can be held out. Scale and sharpness of the cache are Tip-Adapter's; the line's are
 # those of `solve_head`.
 _UNKNOWN = {"cache": 1.0, "linear": 12.0}
@@ -134,9 +133,7 @@ class _Search:
         counts = np.bincount(labels, minlength=len(classes))
         self.scored = counts[labels] > 1
         self.weights = np.ones(int(self.scored.sum()))
-        self.folds = None
-        if 0 < len(self.weights) < _MANY * len(np.unique(labels[self.scored])):
-            self.folds = balanced_folds(labels[self.scored], self.scored, _MANY)
+        self.folds = folds_of_few(labels[self.scored], self.scored)
         self.all_seen = bool((counts > 0).all())
         self.seen: list[dict] = []
 

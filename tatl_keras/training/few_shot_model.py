@@ -20,13 +20,8 @@ def solve_few_shot_model(model, rows):
         A `HeadSolution`, whose `solver` is the method of `solve_few_shot`.
 
     Raises:
-        ValueError: the rows are too many to be kept, or have weights.
+        ValueError: the rows have weights.
     """
-    if rows.moments is not None:
-        raise ValueError(
-            f"`x` must hold at most {len(rows.x)} examples for a head of class texts to be "
-            f"solved. Received: {rows.total} examples. Train the head with `fit` instead."
-        )
     if (rows.weights != 1).any():
         raise ValueError(
             "`sample_weight` and `class_weight` must be None for a head that compares with class "

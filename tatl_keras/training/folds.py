@@ -2,6 +2,26 @@
 
 import numpy as np
 
+_MANY = 10  # scored rows a class, from which on one alone is left out
+
+
+def folds_of_few(labels, scored):
+    """`balanced_folds` below 10 scored rows a class on average; `None` from there on, or of none.
+
+    Where there are many, one alone is left out; arguments as of `balanced_folds`.
+
+    Example:
+
+    >>> labels = np.repeat([0, 1], 10)
+    >>> folds_of_few(labels, np.ones(20, bool)) is None
+    True
+    >>> int(folds_of_few(labels[1:], np.ones(19, bool)).max()) + 1
+    9
+    """
+    if not 0 < len(labels) < _MANY * len(np.unique(labels)):
+        return None
+    return balanced_folds(labels, scored, _MANY)
+
 
 def balanced_folds(labels, scored, most):
     """The fold of each row, so that what stays keeps the frequencies of the classes.

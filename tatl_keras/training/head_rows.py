@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from tatl_keras.models.class_texts import weights_of
 from tatl_keras.models.features import encoded
 from tatl_keras.models.few_shot_head import CLASS_TEXT_HEADS
 from tatl_keras.models.pipeline import is_tensors, tensor_batches
@@ -148,6 +149,15 @@ def feature_batches(model, x, y, sample_weight, batch_size, feature_cache, verbo
     return encoded(model, x, y, sample_weight, **options, learn=True).dataset(_BATCH_SIZE)
 
 
+def check_all_kept(rows):
+    """Raises a ValueError where a head of class texts would have to do without some `HeadRows`."""
+    if rows.moments is not None:
+        raise ValueError(
+            f"`x` must hold at most {MOST_ROWS} examples for a head of class texts to be solved. "
+            f"Received: {rows.total} examples. Train the head with `fit` instead."
+        )
+
+
 def _every(stride, part):
     """The rows of a part whose place, the first of its columns, is a multiple of `stride`."""
     rows = part[0] % stride == 0
@@ -207,8 +217,7 @@ def _class_rows(model, class_texts, class_weight, feature_cache, dim):
     labels = np.array([label for label, _ in class_texts])
     texts = {"text": [text for _, text in class_texts]}
     x, _, _ = encoded(model, texts, feature_cache=feature_cache, verbose=0).arrays()
-    weights = 1 / np.bincount(labels)[labels]
-    weights *= np.array([class_weight.get(int(label), 1.0) for label in labels])
+    weights = weights_of(labels, class_weight)
     seen = weights > 0
     fused = np.asarray(joint_fusion(model)(x, training=False), np.float32)
     return fused[seen], labels[seen], weights[seen]

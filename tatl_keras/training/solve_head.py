@@ -11,7 +11,7 @@ from tatl_keras.training.head_arguments import (
     check_model,
     class_weights,
 )
-from tatl_keras.training.head_rows import feature_batches, gather_rows
+from tatl_keras.training.head_rows import check_all_kept, feature_batches, gather_rows
 from tatl_keras.training.head_search import STANDARD_ERRORS, Search
 from tatl_keras.training.head_solution import HeadSolution
 from tatl_keras.training.no_harm_experts import load_experts
@@ -118,8 +118,7 @@ def solve_head(
     weights, taught = class_weights(model, class_weight), model.text_in_training
     rows = gather_rows(model, batches, weights, [] if taught else texts, cache)
     if isinstance(model.head, CLASS_TEXT_HEADS):
-        projects = getattr(model.head, "projection_dim", None) is not None
-        return (solve_class_text_head if projects else solve_few_shot_model)(model, rows)
+        return _solve_class_texts(model, rows)
     if rows.moments is not None and solver == "logistic":
         raise ValueError(
             f'`solver` must be "exact" or "auto" for more than {len(rows.x)} examples, of which '
@@ -137,6 +136,13 @@ def solve_head(
     reason += _load(model.head, search, choice, solver)
     model.prior.set_weights([rows.counts])
     return _solution(search, choice, reason, share_taught)
+
+
+def _solve_class_texts(model, rows):
+    """The `HeadSolution` of a head of class texts, in a space made here or one that is shared."""
+    check_all_kept(rows)
+    projects = getattr(model.head, "projection_dim", None) is not None
+    return (solve_class_text_head if projects else solve_few_shot_model)(model, rows)
 
 
 def _solution(search, choice, reason, share_taught):

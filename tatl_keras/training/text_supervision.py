@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tatl_keras.features import encode_dataset
+from tatl_keras.models.class_texts import weights_of
 from tatl_keras.models.features import TEXT
 from tatl_keras.training.calibration import judge
 from tatl_keras.training.head_search import Choice
@@ -80,8 +81,7 @@ def text_rows(model, batches, class_texts, class_weight, feature_cache):
     class_x, labels, weights = np.zeros((0, dim)), np.zeros(0, int), np.zeros(0)
     if class_texts:
         labels = np.array([label for label, _ in class_texts])
-        weights = 1 / np.bincount(labels)[labels]
-        weights *= np.array([class_weight.get(int(label), 1.0) for label in labels])
+        weights = weights_of(labels, class_weight)
         raw = tf.data.Dataset.from_tensor_slices({"text": [text for _, text in class_texts]})
         encoders = {"text": model.text_encoder}
         options = {"preprocessor": model.preprocessor, "uses": TEXT, "verbose": 0}

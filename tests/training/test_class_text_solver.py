@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tatl_keras import training, zoo
+from tatl_keras import data, training, zoo
+from tatl_keras.training import head_rows
 from tatl_keras.training.calibration import log_softmax
 from tatl_keras.training.class_text_solver import ClassTextSearch
 from tatl_keras.training.folds import balanced_folds
@@ -155,3 +156,13 @@ def test_from_ten_rows_a_class_on_one_is_left_out_alone(rng):
     left_out = [logits_of(rows, np.eye(TEXT)[:2], known, every != i, [i], *settings) for i in every]
     losses = -log_softmax(found.scale * np.concatenate(left_out))[every, labels]
     assert found.held.log_loss == pytest.approx(losses.mean(), abs=1e-8)
+
+
+@pytest.mark.parametrize("name", ["test_bert_text_only", "test_clip_class_texts"])
+def test_more_examples_than_are_kept_are_refused(name, monkeypatch):
+    monkeypatch.setattr(head_rows, "MOST_ROWS", 5)
+    names = data.synthetic.class_names(2)
+    model = zoo.build(name, 2, head="class_texts", class_names=names, seed=0)
+    examples = data.synthetic.examples(2, 6, seed=0)
+    with pytest.raises(ValueError, match="must hold at most 5 examples .* Received: 6 examples"):
+        training.solve_head(model, examples, verbose=0)
