@@ -87,7 +87,11 @@ def flatten_alpha(image):
     )
 
     def on_white():
-        alpha = tf.cast(image[..., -1:], tf.float32) / 255.0
+        alpha = image[..., -1:]  # most pictures that have it are opaque, and are themselves
+        return tf.cond(tf.reduce_all(alpha == 255), lambda: colour, lambda: blend(alpha))
+
+    def blend(alpha):
+        alpha = tf.cast(alpha, tf.float32) / 255.0
         mixed = alpha * tf.cast(colour, tf.float32) + (1.0 - alpha) * 255.0
         return tf.cast(tf.round(mixed) if image.dtype.is_integer else mixed, image.dtype)
 

@@ -112,3 +112,17 @@ def test_float_pixels_keep_their_dtype():
     rgba = tf.constant([[[10.0, 20.0, 30.0, 127.5]]])
     want = [[[132.5, 137.5, 142.5]]]
     np.testing.assert_allclose(flatten_alpha(rgba).numpy(), want, atol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_opaque_alpha_changes_no_bit_and_one_transparent_pixel_is_seen(channels, dtype):
+    pixels = _pixels(channels).astype(dtype)
+    pixels[..., -1] = 255
+    colour = np.broadcast_to(pixels[..., :-1], (HEIGHT, WIDTH, 3)).copy()
+    np.testing.assert_array_equal(flatten_alpha(tf.constant(pixels)).numpy(), colour)
+    pixels[3, 2] = [*[0] * (channels - 1), 254]
+    got = flatten_alpha(tf.constant(pixels)).numpy()
+    np.testing.assert_allclose(got[3, 2], [1, 1, 1], atol=1e-4)
+    got[3, 2] = colour[3, 2] = 0
+    np.testing.assert_array_equal(got, colour)
