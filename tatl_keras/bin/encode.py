@@ -30,7 +30,7 @@ flags.declare_key_flag("model")
 flags.adopt_module_key_flags(data_flags)
 flags.adopt_module_key_flags(cache_flags)
 _MODEL_FLAGS = ("image_preset", "text_preset", "image_size", "sequence_length", "model_args")
-for _name in ("split", "batch_size", *_MODEL_FLAGS, "seed"):
+for _name in ("split", "batch_size", *_MODEL_FLAGS, "mixed_precision", "seed"):
     flags.declare_key_flag(_name)
 _RUNNER = flags.DEFINE_string(
     "runner", None, "Beam's runner: DirectRunner, DataflowRunner, FlinkRunner, SparkRunner …"
@@ -47,7 +47,7 @@ HELP = {
 }
 _TRAIN_FLAGS = (
     *("model", *data_flags.NAMES, *_MODEL_FLAGS, "seed", "feature_cache", "feature_dtype"),
-    *("compute_dtype", "jit_compile", "views", "register"),
+    *("compute_dtype", "jit_compile", "views", "mixed_precision", "register"),
 )
 _SMOKE_EXAMPLES = 16
 

@@ -57,7 +57,7 @@ def versions():
 
 
 def fit_and_record(
-    model, splits, workdir, config, *, epochs, batch_size, feature_cache=None, patience=None
+    model, splits, workdir, config, *, epochs, batch_size, feature_cache=None, callbacks=()
 ):
     """Trains a model and writes the files of its workdir, `metrics.json` last.
 
@@ -67,7 +67,7 @@ def fit_and_record(
         workdir: folder made by `training.create_workdir`.
         config: dict for `config.json`.
         epochs, batch_size, feature_cache: as `fit` takes them.
-        patience: int or `None`, epochs without a better validation loss before stopping.
+        callbacks: further `keras.callbacks`.
 
     Returns:
         The dict in `metrics.json`.
@@ -83,12 +83,10 @@ def fit_and_record(
     start = time.monotonic()
     files = _start(workdir, config)
     callbacks = [
+        *callbacks,
         training.HistoryLog(files["history.csv"], os.path.join(workdir, training.workdir.LOGS)),
         keras.callbacks.TerminateOnNaN(),
     ]
-    if patience is not None:
-        stop = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True)
-        callbacks.append(stop)
     verbose = 1 if sys.stdout.isatty() else 2  # a bar that moves, or a line an epoch
     history = model.fit(
         splits["train"],

@@ -17,7 +17,7 @@ import tempfile
 from absl import app, flags
 
 import tatl_keras
-from tatl_keras.bin import cache_flags, common, data_flags, records
+from tatl_keras.bin import cache_flags, common, data_flags, recipe_flags, records
 
 flags.declare_key_flag("model")
 flags.adopt_module_key_flags(data_flags)
@@ -42,16 +42,7 @@ _STRATEGY = flags.DEFINE_enum(
     "replicas together. auto: what is there.",
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of initial weights, dropout and order.")
-_LEARNING_RATE = flags.DEFINE_float(
-    "learning_rate", None, "Step size. Default: the model's own recipe.", lower_bound=0.0
-)
-_EARLY_STOPPING = flags.DEFINE_integer(
-    "early_stopping_patience",
-    None,
-    "Stop after so many epochs without a lower validation loss, and go back to the best one. Needs "
-    "--validation_split.",
-    lower_bound=1,
-)
+flags.adopt_module_key_flags(recipe_flags)
 _HEAD_SOLVER = flags.DEFINE_enum(
     "head_solver",
     "sgd",
@@ -150,9 +141,7 @@ def smoke(workdir, name):
     Returns:
         The dicts in `config.json` and `metrics.json`.
     """
-    import keras
-
-    keras.utils.set_random_seed(_SEED.value)
+    recipe_flags.start(_SEED.value)
     spec = tatl_keras.zoo.spec(name)
     image = _TINY.get((spec.image or "").split("_")[0], "test_image")
     text = f"{image}_text" if image in ("test_clip", "test_siglip") else "test_text"
@@ -174,15 +163,14 @@ def smoke(workdir, name):
 
 
 def _fit(model, splits, workdir, epochs, batch_size):
-    if _LEARNING_RATE.value is not None:
-        model.optimizer.learning_rate = _LEARNING_RATE.value
+    recipe_flags.compile_model(model, splits["train"], epochs, batch_size)
     config = records.config_of_run(model, splits, sys.modules[__name__], _SEED.value)
+    config["recipe"] = recipe_flags.recipe_of(model)
     options = {"batch_size": batch_size, "feature_cache": cache_flags.load(model, _SEED.value)}
     if _HEAD_SOLVER.value != "sgd":
         options["solver"] = _HEAD_SOLVER.value
         return config, records.solve_and_record(model, splits, workdir, config, **options)
-    patience = _EARLY_STOPPING.value if "validation" in splits else None
-    options |= {"epochs": epochs, "patience": patience}
+    options |= {"epochs": epochs, "callbacks": recipe_flags.callbacks()}
     return config, records.fit_and_record(model, splits, workdir, config, **options)
 
 
@@ -200,12 +188,8 @@ def _check_flags():
             "--unfreeze_last_n must come with --unfreeze=image, text or image,text. "
             f"Received: --unfreeze_last_n={_UNFREEZE_LAST_N.value} alone"
         )
-    if _EARLY_STOPPING.value is not None and _VALIDATION_SPLIT.value is None:
-        raise app.UsageError(
-            "--early_stopping_patience must come with --validation_split=validation: stopping by "
-            f"the test split would flatter the result. Received: {_EARLY_STOPPING.value} alone"
-        )
     solved = _HEAD_SOLVER.value != "sgd"
+    recipe_flags.check(_EPOCHS.value, _VALIDATION_SPLIT.value is not None, solved)
     if solved and _STRATEGY.value not in ("auto", "one_device"):
         raise app.UsageError(
             "--head_solver must be sgd with --strategy: solving takes one device. "
@@ -228,10 +212,8 @@ def _load_splits():
 
 
 def build(num_classes):
-    """The model that the flags describe, compiled with its own recipe."""
-    import keras
-
-    keras.utils.set_random_seed(_SEED.value)
+    """The model that the flags describe; to be compiled once what learns is decided."""
+    recipe_flags.start(_SEED.value)
     arguments = _model_arguments() | {"seed": _SEED.value} | _class_texts()
     for name, holder in (("image_preset", _IMAGE_PRESET), ("text_preset", _TEXT_PRESET)):
         if holder.value is not None:
@@ -247,7 +229,6 @@ def build(num_classes):
                 f"--unfreeze must name encoders of {common.MODEL.value}. Received: {modality}"
             )
         model.encoders[modality].unfreeze(last_n=_UNFREEZE_LAST_N.value)
-    model.compile()
     return model
 
 

@@ -2,6 +2,7 @@
 
 from tatl_keras.features import EncodedDataset, FeatureCache
 from tatl_keras.models.class_embeddings import class_embeddings
+from tatl_keras.models.recipe import make_optimizer
 from tatl_keras.training.augmentation import default_augmentation
 from tatl_keras.training.catch_up import CatchUp, catch_up
 from tatl_keras.training.certificate import Certificate
@@ -48,6 +49,7 @@ __all__ = [
     "encode_with_beam",
     "estimate_corruption",
     "find_leaks",
+    "make_optimizer",
     "read_history",
     "read_json",
     "rethink",
