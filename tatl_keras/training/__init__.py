@@ -9,11 +9,13 @@ from tatl_keras.training.certificate import Certificate
 from tatl_keras.training.certify import certify
 from tatl_keras.training.corruption_estimate import CorruptionEstimate
 from tatl_keras.training.encode_with_beam import encode_with_beam
+from tatl_keras.training.epoch_soup import EpochSoup
 from tatl_keras.training.estimate_corruption import estimate_corruption
 from tatl_keras.training.feature_cache import encode
 from tatl_keras.training.few_shot import solve_few_shot
 from tatl_keras.training.few_shot_solution import FewShotSolution
 from tatl_keras.training.figures import draw_choices, draw_curves, draw_predictions
+from tatl_keras.training.greedy_soup import greedy_soup
 from tatl_keras.training.head_solution import HeadSolution
 from tatl_keras.training.history import HistoryLog, read_history
 from tatl_keras.training.leaks import find_leaks
@@ -23,6 +25,7 @@ from tatl_keras.training.rethink_figure import draw_rethinking
 from tatl_keras.training.solve_head import solve_head
 from tatl_keras.training.strategy import strategy
 from tatl_keras.training.tip_adapter import tip_adapter_logits
+from tatl_keras.training.trained_weights import trained_weights
 from tatl_keras.training.workdir import create_workdir, read_json, write_json
 from tatl_keras.training.zero_shot import zero_shot_logits
 
@@ -31,6 +34,7 @@ __all__ = [
     "Certificate",
     "CorruptionEstimate",
     "EncodedDataset",
+    "EpochSoup",
     "FeatureCache",
     "FewShotSolution",
     "HeadSolution",
@@ -49,6 +53,7 @@ __all__ = [
     "encode_with_beam",
     "estimate_corruption",
     "find_leaks",
+    "greedy_soup",
     "make_optimizer",
     "read_history",
     "read_json",
@@ -57,6 +62,7 @@ __all__ = [
     "solve_head",
     "strategy",
     "tip_adapter_logits",
+    "trained_weights",
     "write_json",
     "zero_shot_logits",
 ]
