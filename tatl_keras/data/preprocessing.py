@@ -4,6 +4,7 @@ import keras
 import keras_hub
 import tensorflow as tf
 
+from tatl_keras.data.epoch_order import EpochOrder
 from tatl_keras.data.images import decode_image, flatten_alpha
 from tatl_keras.data.tokenizers import has_vocabulary, pieces, start_and_end
 
@@ -194,7 +195,7 @@ class Preprocessor(keras_hub.models.Preprocessor):
             examples: dataset of raw examples, single or batched.
             batch_size: int, global batch size for single examples.
             shuffle: bool, draw a new order each time the dataset is read.
-            seed: int or `None`, of the order.
+            seed: int or `None`, of the order; or an `EpochOrder`.
             modalities: as in `tensors`.
 
         Returns:
@@ -206,7 +207,8 @@ class Preprocessor(keras_hub.models.Preprocessor):
             batches = examples.map(_on_x(self.tensors, modalities), tf.data.AUTOTUNE)
             return batches.prefetch(tf.data.AUTOTUNE)
         if shuffle:  # raw examples are shuffled: file names and encoded bytes are small
-            examples = examples.shuffle(_cardinality(examples), seed=seed)
+            order = EpochOrder.get(seed)
+            examples = order.shuffle(examples, _cardinality(examples))
         if self.image_converter is not None and "image" in spec and "image" in modalities:
             examples = examples.map(_on_x(self._decode_one), tf.data.AUTOTUNE)
         examples = examples.batch(batch_size)

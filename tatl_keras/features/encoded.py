@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tatl_keras.data.epoch_order import EpochOrder
+
 _NOWHERE = (-1, 0)
 
 
@@ -153,19 +155,23 @@ class EncodedDataset:
         Args:
             batch_size: int.
             shuffle: bool, a new order of all examples each time the data set is read.
-            seed: int, of the order and of the views that are drawn.
+            seed: int, of the order and of the views that are drawn; or an `EpochOrder`.
 
         Returns:
             A `tf.data.Dataset` of `x`, `(x, y)` or `(x, y, sample_weight)`.
         """
         rows = tf.data.Dataset.range(len(self))
-        if shuffle:
-            rows = rows.shuffle(len(self), seed=seed)
         views = tf.data.Dataset.range(1).repeat()
-        if self.num_views > 1 and shuffle:
-            views = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
-            views = views.map(lambda number: number % self.num_views)
-        batches = tf.data.Dataset.zip(rows, views).batch(batch_size)
+
+        def drawn(seed):
+            numbers = tf.data.Dataset.random(seed=seed).map(lambda number: number % self.num_views)
+            mixed = rows.shuffle(len(self), seed, reshuffle_each_iteration=False)
+            return tf.data.Dataset.zip(mixed, numbers)
+
+        turns = tf.data.Dataset.zip(rows, views)
+        if shuffle:
+            turns = EpochOrder.get(seed).each_epoch(drawn, len(self))
+        batches = turns.batch(batch_size)
         read = self._in_memory() if self.nbytes <= self._memory_bytes else self.read
         gather = _gathering(read, self.read(np.zeros(1, np.int64)))
         with tf.device("CPU:0"):

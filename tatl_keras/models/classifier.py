@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from tatl_keras import fusion as fusions
+from tatl_keras.data.epoch_order import EpochOrder
 from tatl_keras.features import FeatureCache
 from tatl_keras.models.checks import check_compiled_weights, check_encoders, reads
 from tatl_keras.models.described_classes import DescribedClasses
@@ -12,9 +13,13 @@ from tatl_keras.models.evidence import present
 from tatl_keras.models.export import export
 from tatl_keras.models.features import encode, feature_shapes, inputs_of, validation_inputs
 from tatl_keras.models.few_shot_head import CLASS_TEXT_HEADS
+from tatl_keras.models.pipeline import DEFAULT_BATCH_SIZE
 from tatl_keras.models.preset import save_to_preset
 from tatl_keras.models.prior import ClassPrior
+from tatl_keras.models.progress import Progress
 from tatl_keras.models.recipe import default_optimizer
+
+_PARTS = ("image_encoder", "text_encoder", "fusion", "head", "modality_dropout", "preprocessor")
 
 
 @keras.saving.register_keras_serializable(package="tatl_keras")
@@ -44,10 +49,9 @@ class TextAssistedClassifier(DescribedClasses, DistributedModel):
             `fit` sees.
         class_texts: what the classes are called or look like: "names" for the class names,
             "prompts" for the `data.prompt_ensemble` of them, or a dict from class name or label to
-            a text or a list of texts. A linear head of
-            concatenated vectors starts with them (nearest class text), and `fit` and
-            `training.solve_head` take them for further examples without a picture; a
-            `ClassTextHead` is made of them. Defaults to "names" for that, else to `None`.
+            a text or a list of texts. A linear head of concatenated vectors starts with them
+            (nearest class text), and `fit` and `training.solve_head` take them for further
+            examples without a picture; a `ClassTextHead` is made of them, by default of "names".
         compile: bool, compile with the defaults of `compile`.
 
     Call arguments:
@@ -225,17 +229,20 @@ class TextAssistedClassifier(DescribedClasses, DistributedModel):
         if class_texts is not None:
             self.class_texts = class_texts
         # One order of examples, with or without a cache, for all workers.
-        seed = self._agree(int(np.random.randint(2**31)))
+        order = EpochOrder(self._agree(int(np.random.randint(2**31))))
         cache = FeatureCache.get(feature_cache)
         rest = {"batch_size": batch_size, "feature_cache": cache, "verbose": verbose}
-        order = {"shuffle": shuffle, "seed": seed, "learn": True, "describe": True}
-        prepared = inputs_of(self, x, y, sample_weight, **rest, **order)
+        learning = {"shuffle": shuffle, "seed": order, "learn": True, "describe": True}
+        prepared = inputs_of(self, x, y, sample_weight, **rest, **learning)
         if validation_data is not None:
             validation_data = validation_inputs(self, validation_data, **rest)
-        return super().fit(
-            **prepared, epochs=epochs, verbose=verbose, callbacks=callbacks,
-            validation_data=validation_data, class_weight=class_weight, **kwargs,
-        )  # fmt: skip
+        batching = (batch_size or DEFAULT_BATCH_SIZE, getattr(x, "ids", None), shuffle)
+        self._keep(progress=Progress(order, *batching, prepared["x"], callbacks))
+        with self.progress:
+            return super().fit(
+                **prepared, epochs=epochs, verbose=verbose, callbacks=self.progress.callbacks,
+                validation_data=validation_data, class_weight=class_weight, **kwargs,
+            )  # fmt: skip
 
     def evaluate(
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None,
@@ -272,23 +279,15 @@ class TextAssistedClassifier(DescribedClasses, DistributedModel):
         save_to_preset(self, preset_dir)
 
     def get_config(self):
-        return super().get_config() | {
-            "image_encoder": keras.saving.serialize_keras_object(self.image_encoder),
-            "text_encoder": keras.saving.serialize_keras_object(self.text_encoder),
-            "fusion": keras.saving.serialize_keras_object(self.fusion),
-            "head": keras.saving.serialize_keras_object(self.head),
-            "modality_dropout": keras.saving.serialize_keras_object(self.modality_dropout),
-            "preprocessor": keras.saving.serialize_keras_object(self.preprocessor),
-            "num_classes": self.num_classes,
-            "class_names": self.class_names,
-            "class_texts": self._waiting_texts or self.labelled_texts,
-        }
+        config = super().get_config()
+        for name in _PARTS:
+            config[name] = keras.saving.serialize_keras_object(getattr(self, name))
+        config["num_classes"], config["class_names"] = self.num_classes, self.class_names
+        return config | {"class_texts": self._waiting_texts or self.labelled_texts}
 
     @classmethod
     def from_config(cls, config):
-        parts = ("image_encoder", "text_encoder", "fusion", "head", "modality_dropout")
-        parts += ("preprocessor",)
-        built = {part: keras.saving.deserialize_keras_object(config[part]) for part in parts}
+        built = {name: keras.saving.deserialize_keras_object(config[name]) for name in _PARTS}
         texts = config["class_texts"]  # the head's weights know them already
         model = cls(**(config | built | {"class_texts": None}))
         known = isinstance(texts, list)

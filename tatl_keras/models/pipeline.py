@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
+from tatl_keras.data.epoch_order import EpochOrder
 from tatl_keras.models.class_texts import check_tensors_suffice, with_class_texts
 from tatl_keras.models.examples import as_dataset, inputs_spec
 
@@ -24,7 +25,7 @@ def prepare(
         x, y, sample_weight: as `fit` takes them.
         batch_size: int or `None`, for examples that do not come in batches.
         shuffle: bool, a new order each epoch.
-        seed: int or `None`, of the order of raw examples.
+        seed: int, `None` or an `EpochOrder`, of the order of raw examples.
         learn: bool, take the class names and the tokenizer's vocabulary from these examples where
             the model has none yet.
         describe: bool, add the model's class texts, see `class_texts.with_class_texts`.
@@ -38,8 +39,9 @@ def prepare(
     if is_tensors(x):
         if describe:
             check_tensors_suffice(model)
-        if shuffle and not isinstance(x, tf.data.Dataset):
-            x = _shuffled((x, y, sample_weight), batch_size or DEFAULT_BATCH_SIZE, seed)
+        if (shuffle or learn) and not isinstance(x, tf.data.Dataset):
+            order = EpochOrder.get(seed) if shuffle else None
+            x = _batches((x, y, sample_weight), batch_size or DEFAULT_BATCH_SIZE, order)
             y = sample_weight = None
         size = None if isinstance(x, tf.data.Dataset) else batch_size
         given = {"x": x, "y": y, "sample_weight": sample_weight}
@@ -75,8 +77,8 @@ def tensor_batches(x, y=None, sample_weight=None):
     return tf.data.Dataset.from_tensor_slices(packed).batch(DEFAULT_BATCH_SIZE)
 
 
-def _shuffled(columns, batch_size, seed):
-    """Batches of arrays in a new order each epoch; Keras repeats one order where seeds are set."""
+def _batches(columns, batch_size, order):
+    """Batches of arrays, in an order of each epoch or as they come."""
     x, *rest = columns
     rest = [np.asarray(part) for part in rest if part is not None and rest[0] is not None]
     with tf.device("CPU:0"):
@@ -84,8 +86,9 @@ def _shuffled(columns, batch_size, seed):
     lengths = sorted({len(column) for column in tree.flatten(columns)})
     if len(lengths) > 1:
         raise ValueError(f"`x`, `y` must be equally long. Received: lengths {lengths}")
-    rows = tf.data.Dataset.range(lengths[0]).shuffle(lengths[0], seed=seed).batch(batch_size)
-    batches = rows.map(
+    rows = tf.data.Dataset.range(lengths[0])
+    rows = order.shuffle(rows, lengths[0]) if order else rows
+    batches = rows.batch(batch_size).map(
         lambda rows: tree.map_structure(lambda column: tf.gather(column, rows), columns),
         tf.data.AUTOTUNE,
     )

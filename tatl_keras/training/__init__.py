@@ -4,6 +4,7 @@ from tatl_keras.features import EncodedDataset, FeatureCache
 from tatl_keras.models.class_embeddings import class_embeddings
 from tatl_keras.models.recipe import make_optimizer
 from tatl_keras.training.augmentation import default_augmentation
+from tatl_keras.training.backup import BackupAndRestore
 from tatl_keras.training.catch_up import CatchUp, catch_up
 from tatl_keras.training.certificate import Certificate
 from tatl_keras.training.certify import certify
@@ -20,6 +21,7 @@ from tatl_keras.training.head_solution import HeadSolution
 from tatl_keras.training.history import HistoryLog, read_history
 from tatl_keras.training.leaks import find_leaks
 from tatl_keras.training.metrics import classification_metrics
+from tatl_keras.training.preemption import Preempted
 from tatl_keras.training.rethink import rethink
 from tatl_keras.training.rethink_figure import draw_rethinking
 from tatl_keras.training.solve_head import solve_head
@@ -30,6 +32,7 @@ from tatl_keras.training.workdir import create_workdir, read_json, write_json
 from tatl_keras.training.zero_shot import zero_shot_logits
 
 __all__ = [
+    "BackupAndRestore",
     "CatchUp",
     "Certificate",
     "CorruptionEstimate",
@@ -39,6 +42,7 @@ __all__ = [
     "FewShotSolution",
     "HeadSolution",
     "HistoryLog",
+    "Preempted",
     "catch_up",
     "certify",
     "class_embeddings",

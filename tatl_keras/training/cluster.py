@@ -85,6 +85,27 @@ def is_first(strategy):
     return not several or strategy.cluster_resolver.task_id == 0
 
 
+def of_all_workers(strategy, number):
+    """The int that each worker passes, of all of them; alone, a list of the number itself.
+
+    All workers must call it.
+
+    Example:
+
+    >>> import tensorflow as tf
+    >>> of_all_workers(tf.distribute.get_strategy(), 3)
+    [3]
+    """
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return [number]
+
+    @tf.function
+    def gather(numbers):
+        return strategy.gather(strategy.run(lambda: numbers), axis=0)
+
+    return gather(tf.constant([number], tf.int64)).numpy().tolist()
+
+
 def _from_tf_config(text):
     try:
         config = json.loads(text)
