@@ -48,9 +48,10 @@ class DistributedModel(keras.Model):
     makes one.
 
     Raises:
-        ValueError: by `compile` with several replicas: `jit_compile=True`, `steps_per_execution`
-            above 1, an optimizer that accumulates gradients, overwrites weights by averages or
-            scales losses (float16), or a loss that is no mean over the rows; by `train_on_batch`.
+        ValueError: by `compile` with several replicas: `jit_compile=True`, `run_eagerly=True`,
+            `steps_per_execution` above 1, an optimizer that accumulates gradients, overwrites
+            weights by averages or scales losses (float16), or a loss that is no mean over the
+            rows; by `train_on_batch`.
 
     Example:
 
@@ -67,8 +68,8 @@ class DistributedModel(keras.Model):
 
     def compile(self, optimizer="rmsprop", loss=None, *args, jit_compile="auto", **kwargs):
         if self._is_replicated():
-            steps = kwargs.get("steps_per_execution", 1)
-            _check_replicated(optimizer, loss, self.dtype_policy, jit_compile, steps)
+            settings = {"jit_compile": jit_compile} | kwargs
+            _check_replicated(optimizer, loss, self.dtype_policy, settings)
             jit_compile = False  # "auto" may choose what hangs
         super().compile(optimizer, loss, *args, jit_compile=jit_compile, **kwargs)
         if self.distribute_strategy.num_replicas_in_sync > 1 and self.optimizer is not None:
@@ -179,8 +180,10 @@ class DistributedModel(keras.Model):
         return agreed
 
 
-def _check_replicated(optimizer, loss, policy, jit_compile, steps_per_execution):
+def _check_replicated(optimizer, loss, policy, settings):
     """Raises a ValueError for what does not work with several replicas."""
+    jit_compile, steps = settings["jit_compile"], settings.get("steps_per_execution", 1)
+    eagerly = settings.get("run_eagerly", False)
     scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     accumulated = getattr(optimizer, "gradient_accumulation_steps", None)
     averaged = getattr(optimizer, "use_ema", None)
@@ -188,7 +191,8 @@ def _check_replicated(optimizer, loss, policy, jit_compile, steps_per_execution)
     sums = [reduction for reduction in losses if reduction not in _MEANS]
     refused = {
         "jit_compile": (jit_compile is True, jit_compile, "leave it at 'auto'"),
-        "steps_per_execution": (steps_per_execution > 1, steps_per_execution, "leave it at 1"),
+        "steps_per_execution": (steps > 1, steps, "leave it at 1"),
+        "run_eagerly": (bool(eagerly), eagerly, "look for mistakes on one device"),
         "optimizer.gradient_accumulation_steps": (
             (accumulated or 1) > 1, accumulated, "more replicas and a larger batch_size do the same"
         ),
