@@ -8,6 +8,8 @@ import platform
 import sys
 import time
 
+from absl import logging
+
 import tatl_keras
 from tatl_keras.bin import common
 
@@ -29,7 +31,7 @@ def config_of_run(model, splits, module, seed):
         "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "smoke": common.SMOKE.value,
         "seed": seed,
-        "flags": {flag.name: flag.value for flag in common.program_flags(module)},
+        "flags": flags_of(module),
         "versions": versions(),
         "model": {
             "name": model.name,
@@ -45,6 +47,11 @@ def config_of_run(model, splits, module, seed):
     }
 
 
+def flags_of(module):
+    """Dict from name to value of a program's flags."""
+    return {flag.name: flag.value for flag in common.program_flags(module)}
+
+
 def count(weights):
     """Number of parameters."""
     return sum(math.prod(weight.shape) for weight in weights)
@@ -57,8 +64,9 @@ def versions():
 
 
 def fit_and_record(
-    model, splits, workdir, config, *, epochs, batch_size, feature_cache=None, callbacks=()
-):
+    model, splits, workdir, config, *, epochs, batch_size, feature_cache=None, callbacks=(),
+    backup=None,
+):  # fmt: skip
     """Trains a model and writes the files of its workdir, `metrics.json` last.
 
     Args:
@@ -68,16 +76,14 @@ def fit_and_record(
         config: dict for `config.json`.
         epochs, batch_size, feature_cache: as `fit` takes them.
         callbacks: further `keras.callbacks`.
+        backup: a `training.BackupAndRestore`, whose checkpoints go when all is written.
 
     Returns:
         The dict in `metrics.json`.
 
     Raises:
-        ValueError: the loss became NaN or infinite.
+        ValueError: the loss became NaN or infinite; the workdir holds a run on other data.
     """
-    import keras
-    import numpy as np
-
     from tatl_keras import training
 
     start = time.monotonic()
@@ -85,7 +91,8 @@ def fit_and_record(
     callbacks = [
         *callbacks,
         training.HistoryLog(files["history.csv"], os.path.join(workdir, training.workdir.LOGS)),
-        keras.callbacks.TerminateOnNaN(),
+        training.FiniteLoss(),
+        *([] if backup is None else [backup]),
     ]
     verbose = 1 if sys.stdout.isatty() else 2  # a bar that moves, or a line an epoch
     history = model.fit(
@@ -97,16 +104,16 @@ def fit_and_record(
         callbacks=callbacks,
         verbose=verbose,
     ).history
-    if not np.isfinite(history["loss"]).all():
-        raise ValueError(
-            f"Training must keep a finite loss. Received: loss={history['loss'][-1]} in epoch "
-            f"{len(history['loss'])}. Try a smaller --learning_rate."
-        )
     known = {"epochs": len(history["loss"]), "fit_seconds": round(time.monotonic() - start, 3)}
     metrics = _finish(model, splits, config, files, batch_size, feature_cache) | known
+    for callback in callbacks:
+        if isinstance(callback, training.EpochSoup):
+            metrics["soup"] = callback.soup
     curves = {model.name: training.read_history(files["history.csv"])}
     training.draw_curves(curves, files["curves.png"], {model.name: metrics["accuracy"]})
     training.write_json(files["metrics.json"], metrics)
+    if backup is not None:
+        backup.delete()
     return metrics
 
 
@@ -149,11 +156,27 @@ def solve_and_record(model, splits, workdir, config, *, solver, batch_size, feat
 
 
 def _start(workdir, config):
-    """Writes `config.json`; returns the paths of all files."""
+    """Writes `config.json`, or checks that it is of the same run; returns the paths of all files.
+
+    Raises:
+        ValueError: the data have changed since the run began.
+    """
     from tatl_keras import training
 
     files = {name: os.path.join(workdir, name) for name in training.workdir.FILES}
-    training.write_json(files["config.json"], config)
+    if not os.path.exists(files["config.json"]):
+        training.write_json(files["config.json"], config)
+        return files
+    known = training.read_json(files["config.json"])
+    for role, summary in config["data"].items():
+        was, now = known["data"][role]["fingerprint"], summary["fingerprint"]
+        if was != now:
+            raise ValueError(
+                f"--data must be what the run in {workdir!r} began with. Received: another {role} "
+                f"split (fingerprint {now}, was {was}). --overwrite begins anew."
+            )
+    if known["versions"] != config["versions"]:
+        logging.warning("Goes on with other versions: %s before.", known["versions"])
     return files
 
 
@@ -214,6 +237,11 @@ def result(metrics, config):
     took = f"{metrics['fit_seconds']:.1f} s"
     how = f"epochs: {metrics['epochs']}" if metrics["epochs"] else "solved"
     rows = [["training", took, f"{how}, {learned}"]]
+    if metrics.get("soup"):
+        soup = metrics["soup"]
+        mean = "mean of epochs " + ", ".join(map(str, sorted(soup["epochs"])))
+        best = f"{max(soup['alone']):.1%} the best alone"
+        rows.append(["validation accuracy", f"{soup['accuracy']:.1%}", f"{mean}; {best}"])
     return table(accuracy_rows(metrics) + rows)
 
 

@@ -8,9 +8,13 @@
 The workdir gets config.json, history.csv, curves.png, logs/ (for TensorBoard), model.keras and,
 last, metrics.json with the accuracy on the test split. Splits that the data does not have are made
 by --split_seed. Flags on the command line win over those of a flagfile.
+
+Stopped at any moment, the same command goes on from the last checkpoint. Exit codes: 0 done, 1 an
+error, 2 wrong flags, 75 stopped by SIGTERM or by the loss of a worker: call it again.
 """
 
 import contextlib
+import os
 import sys
 import tempfile
 
@@ -40,6 +44,13 @@ _STRATEGY = flags.DEFINE_enum(
     "Where to train: on one device, on every GPU of this machine, on several machines (the same "
     "command on each, with TF_CONFIG or under Slurm), or on a TPU. --batch_size is that of all "
     "replicas together. auto: what is there.",
+)
+_CHECKPOINT_STEPS = flags.DEFINE_integer(
+    "checkpoint_steps",
+    None,
+    "After how many steps a checkpoint is written, from which the same command goes on. Default: "
+    "after each epoch.",
+    lower_bound=1,
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of initial weights, dropout and order.")
 flags.adopt_module_key_flags(recipe_flags)
@@ -106,14 +117,17 @@ def main(arguments):
     _check_flags()
     name = common.MODEL.value or SMOKE_MODEL
     tatl_keras.zoo.spec(name)
-    with contextlib.ExitStack() as stack:
+    with tatl_keras.training.preemption.ends_when_asked(), contextlib.ExitStack() as stack:
         where = _STRATEGY.value if _HEAD_SOLVER.value == "sgd" else "one_device"
         strategy = tatl_keras.training.strategy(where)
         is_first = tatl_keras.training.cluster.is_first(strategy)
         workdir = common.WORKDIR.value if is_first else None
         if workdir is None:
             workdir = stack.enter_context(tempfile.TemporaryDirectory())
-        tatl_keras.training.create_workdir(workdir, common.OVERWRITE.value)
+        stack.enter_context(tatl_keras.training.workdir.alone_in(workdir))
+        given = records.flags_of(sys.modules[__name__])
+        if tatl_keras.training.create_workdir(workdir, common.OVERWRITE.value, given):
+            print(f"Goes on with the unfinished run in {workdir}.")
         if common.SMOKE.value:
             with strategy.scope():
                 config, metrics = smoke(workdir, name)
@@ -170,8 +184,20 @@ def _fit(model, splits, workdir, epochs, batch_size):
     if _HEAD_SOLVER.value != "sgd":
         options["solver"] = _HEAD_SOLVER.value
         return config, records.solve_and_record(model, splits, workdir, config, **options)
-    options |= {"epochs": epochs, "callbacks": recipe_flags.callbacks()}
+    options["callbacks"] = recipe_flags.callbacks(splits, options)
+    options |= {"epochs": epochs, "backup": _backup()}
     return config, records.fit_and_record(model, splits, workdir, config, **options)
+
+
+def _backup():
+    """The callback that writes checkpoints into the workdir, which all workers share."""
+    if common.SMOKE.value:
+        return None
+    folder = os.path.join(common.WORKDIR.value, tatl_keras.training.workdir.BACKUP)
+    steps = _CHECKPOINT_STEPS.value
+    return tatl_keras.training.BackupAndRestore(
+        folder, save_freq=steps or "epoch", delete_checkpoint=False
+    )
 
 
 def _check_flags():

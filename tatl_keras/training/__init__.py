@@ -16,6 +16,7 @@ from tatl_keras.training.feature_cache import encode
 from tatl_keras.training.few_shot import solve_few_shot
 from tatl_keras.training.few_shot_solution import FewShotSolution
 from tatl_keras.training.figures import draw_choices, draw_curves, draw_predictions
+from tatl_keras.training.finite_loss import FiniteLoss
 from tatl_keras.training.greedy_soup import greedy_soup
 from tatl_keras.training.head_solution import HeadSolution
 from tatl_keras.training.history import HistoryLog, read_history
@@ -40,6 +41,7 @@ __all__ = [
     "EpochSoup",
     "FeatureCache",
     "FewShotSolution",
+    "FiniteLoss",
     "HeadSolution",
     "HistoryLog",
     "Preempted",

@@ -1,11 +1,14 @@
 """What happened in each epoch, for a spreadsheet and for TensorBoard."""
 
 import csv
+import io
 import os
 import time
 
 import keras
 import tensorflow as tf
+
+from tatl_keras._files import write_whole
 
 
 class HistoryLog(keras.callbacks.Callback):
@@ -38,8 +41,18 @@ class HistoryLog(keras.callbacks.Callback):
         super().__init__()
         self.csv_path = csv_path
         self.log_dir = log_dir
-        self._columns = None
+        self._rows = []
         self._writers = {}
+
+    def get_state(self):
+        """The rows of the CSV file, for `BackupAndRestore`."""
+        return {"rows": self._rows}
+
+    def set_state(self, state):
+        """Makes the CSV file end where the checkpoint does."""
+        self._rows = state["rows"]
+        if self.csv_path is not None and self._rows:
+            self._write_rows()
 
     def on_epoch_begin(self, epoch, logs=None):
         self._start = time.monotonic()
@@ -48,7 +61,8 @@ class HistoryLog(keras.callbacks.Callback):
         values = {name: float(value) for name, value in (logs or {}).items()}
         if self.csv_path is not None:
             seconds = round(time.monotonic() - self._start, 4)
-            self._write_row({"epoch": epoch + 1, "seconds": seconds, **values})
+            self._rows.append({"epoch": epoch + 1, "seconds": seconds, **values})
+            self._write_rows()
         if self.log_dir is not None:
             for name, value in values.items():
                 self._write_scalar(name, value, epoch + 1)
@@ -58,16 +72,13 @@ class HistoryLog(keras.callbacks.Callback):
             writer.close()
         self._writers = {}
 
-    def _write_row(self, row):
-        """Opens the file anew each time: what is there survives whatever happens next."""
-        first = self._columns is None
-        self._columns = self._columns or list(row)
-        mode = "w" if first else "a"
-        with open(self.csv_path, mode, newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self._columns, restval="", extrasaction="ignore")
-            if first:
-                writer.writeheader()
-            writer.writerow(row)
+    def _write_rows(self):
+        """Replaces the file as a whole: what is there survives whatever happens next."""
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, list(self._rows[0]), restval="", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(self._rows)
+        write_whole(self.csv_path, text.getvalue().encode())
 
     def _write_scalar(self, name, value, step):
         part = "validation" if name.startswith("val_") else "train"

@@ -1,6 +1,8 @@
 """Being told to stop: a signal that is kept until training can be."""
 
+import contextlib
 import signal
+import sys
 import threading
 
 EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong, try again
@@ -22,6 +24,19 @@ class Preempted(SystemExit):
         self.checkpoint = checkpoint
 
 
+@contextlib.contextmanager
+def ends_when_asked():
+    """Lets SIGTERM end the block by a `SystemExit` with code 75: what it does can be done again."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_CODE))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 class Watch:
     """Takes SIGTERM while it is open; `asked` says whether one came.
 
@@ -34,6 +49,7 @@ class Watch:
 
     def open(self):
         if self._before is None and threading.current_thread() is threading.main_thread():
+            self.asked = False
             self._before = signal.signal(signal.SIGTERM, self._take)
 
     def close(self):

@@ -1,10 +1,13 @@
 """The folder of one training run."""
 
+import contextlib
 import glob
 import json
 import os
 
 from tatl_keras._files import write_whole
+from tatl_keras.features.locks import LOCK, if_free
+from tatl_keras.training.checkpoint import delete_checkpoints
 
 CONFIG = "config.json"
 METRICS = "metrics.json"
@@ -12,28 +15,35 @@ HISTORY = "history.csv"
 CURVES = "curves.png"
 MODEL = "model.keras"
 LOGS = "logs"
+BACKUP = "backup"
 FILES = (CONFIG, HISTORY, CURVES, MODEL, METRICS)
 PROGRAM = "tatl-train"
+_MAY_DIFFER = ("workdir", "overwrite", "strategy", "debug")
 _EVENTS = os.path.join(LOGS, "*", "events.out.tfevents.*")
 
 
-def create_workdir(path, overwrite=False):
-    """Makes the folder for a run, or refuses the one that is there.
+def create_workdir(path, overwrite=False, flags=None):
+    """Makes the folder for a run, takes up the run in it, or refuses the folder.
 
         config.json    what was asked for, versions, data; written first
         history.csv    loss and metrics of each epoch
         curves.png     the same as a picture
         logs/          the same for TensorBoard
+        backup/        checkpoints, until the run has finished
         model.keras    the trained model
         metrics.json   how good it is; written last, so a run without it did not finish
 
-    A folder is refused when it holds a finished run, an unfinished one, or anything else that is
-    not hidden. With `overwrite=True` the files of an earlier run are removed, and nothing else
-    ever is.
+    An unfinished run of the same flags goes on. A folder is refused when it holds a finished run,
+    an unfinished one of other flags, or anything else that is not hidden. With `overwrite=True`
+    the files of an earlier run are removed, and nothing else ever is.
 
     Args:
         path: folder; made with its parents where it is not there.
-        overwrite: bool, use a folder that is not empty.
+        overwrite: bool, use a folder that is not empty, and begin anew.
+        flags: dict of the run's flags, as `config.json` holds them; `None` never goes on.
+
+    Returns:
+        Whether there is a run to go on with.
 
     Raises:
         FileExistsError: the folder is in use (see above), or holds a file of one of these names
@@ -44,34 +54,61 @@ def create_workdir(path, overwrite=False):
 
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "runs", "1")
-    >>> create_workdir(path)
-    >>> write_json(os.path.join(path, "config.json"), {"program": "tatl-train"})
+    >>> create_workdir(path, flags={"epochs": 3})
+    False
+    >>> config = {"program": "tatl-train", "flags": {"epochs": 3}}
+    >>> write_json(os.path.join(path, "config.json"), config)
+    >>> create_workdir(path, flags={"epochs": 3})
+    True
     >>> try:
-    ...     create_workdir(path)
+    ...     create_workdir(path, flags={"epochs": 4})
     ... except FileExistsError as error:
     ...     print(str(error).replace(path, "runs/1"))
-    `workdir` must be a new folder. Received: workdir='runs/1', which holds an unfinished run ...
+    `workdir` must be a new folder. ... an unfinished run with --epochs=3, not 4. ...
     """
-    path = os.fspath(path)
-    if os.path.exists(path) and not os.path.isdir(path):
-        raise NotADirectoryError(f"`workdir` must be a folder. Received: workdir={path!r}, a file")
-    os.makedirs(path, exist_ok=True)
+    path = _make(path)
     present = sorted(name for name in os.listdir(path) if not name.startswith("."))
     if not present:
-        return
-    is_run = _is_run(path)
+        return False
+    known = _flags_of(path)
+    if not overwrite and known is not None and METRICS not in present and flags is not None:
+        different = _different(known, flags)
+        if not different:
+            return True
+        raise FileExistsError(_refusal(path, present, f"with {different}"))
     if not overwrite:
-        raise FileExistsError(_refusal(path, present, is_run))
-    if is_run:
+        raise FileExistsError(_refusal(path, present, known if known is None else ""))
+    if known is not None:
         _remove_run(path)
-        return
-    foreign = sorted({*FILES, LOGS} & set(present))
+        return False
+    foreign = sorted({*FILES, LOGS, BACKUP} & set(present))
     if foreign:
         raise FileExistsError(
             f"`workdir` must not hold {', '.join(foreign)} of something else. "
             f"Received: workdir={path!r}. These were not written by {PROGRAM} and are not replaced "
             "by overwriting. Choose another folder."
         )
+    return False
+
+
+@contextlib.contextmanager
+def alone_in(path):
+    """Makes a folder and keeps other processes that ask for it out while the block runs.
+
+    Raises:
+        BlockingIOError: another process is in it.
+        NotADirectoryError: `path` is a file.
+    """
+    path = _make(path)
+    with contextlib.suppress(OSError):  # a file system without locks
+        open(os.path.join(path, LOCK), "ab").close()
+    with if_free(path) as free:
+        if not free:
+            raise BlockingIOError(
+                f"`workdir` must not be in use. Received: workdir={path!r}, in which another "
+                "process is training"
+            )
+        yield
 
 
 def read_json(path):
@@ -113,17 +150,38 @@ def write_json(path, value):
     write_whole(path, text.encode())
 
 
-def _is_run(path):
-    """Whether a folder's config.json was written by a training run."""
+def _make(path):
+    path = os.fspath(path)
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise NotADirectoryError(f"`workdir` must be a folder. Received: workdir={path!r}, a file")
+    os.makedirs(path, exist_ok=True)
+    return path
+
+
+def _flags_of(path):
+    """The flags of the training run that wrote a folder's config.json, or `None`."""
     try:
         config = read_json(os.path.join(path, CONFIG))
     except (FileNotFoundError, ValueError):
-        return False
-    return isinstance(config, dict) and config.get("program") == PROGRAM
+        return None
+    is_run = isinstance(config, dict) and config.get("program") == PROGRAM
+    return config.get("flags", {}) if is_run else None
 
 
-def _refusal(path, present, is_run):
-    if not is_run:
+def _different(known, flags):
+    """Flags that decide the outcome and are not the same, in words."""
+    flags = json.loads(json.dumps(flags))
+    names = sorted((known.keys() | flags.keys()) - {*_MAY_DIFFER})
+    return ", ".join(
+        f"--{name}={known.get(name)}, not {flags.get(name)}"
+        for name in names
+        if known.get(name) != flags.get(name)
+    )
+
+
+def _refusal(path, present, run):
+    """Why a folder is refused; `run` says which run it holds, `None` for no run."""
+    if run is None:
         some = ", ".join(present[:3]) + (" …" if len(present) > 3 else "")
         holds = f"which holds other files ({some})"
         hint = "Choose another folder, or pass overwrite to write beside them; they are kept."
@@ -131,8 +189,11 @@ def _refusal(path, present, is_run):
         holds = "which holds a finished run"
         hint = "Choose another folder, or pass overwrite to replace that run."
     else:
-        holds = f"which holds an unfinished run ({METRICS} is missing)"
-        hint = "If it is not running any more, pass overwrite to start again from the beginning."
+        holds = f"which holds an unfinished run {run or f'({METRICS} is missing)'}"
+        hint = (
+            "The same command goes on with it; otherwise choose another folder, or pass overwrite "
+            "to begin anew."
+        )
     return f"`workdir` must be a new folder. Received: workdir={path!r}, {holds}. {hint}"
 
 
@@ -141,5 +202,6 @@ def _remove_run(path):
     for name in (METRICS, HISTORY, CURVES, MODEL, CONFIG):
         if os.path.isfile(os.path.join(path, name)):
             os.unlink(os.path.join(path, name))
+    delete_checkpoints(os.path.join(path, BACKUP))
     for events in glob.glob(os.path.join(glob.escape(path), _EVENTS)):
         os.unlink(events)
