@@ -83,9 +83,10 @@ class DistributedModel(keras.Model):
             replica.mend_layers(self._flatten_layers())
         return super().make_train_function(force)
 
-    def fit(self, x=None, *args, validation_data=None, **kwargs):
-        x, validation_data = self._sharded(x), self._sharded(validation_data)
-        return super().fit(x, *args, validation_data=validation_data, **kwargs)
+    def fit(self, x=None, *args, **kwargs):
+        if "validation_data" in kwargs:
+            kwargs["validation_data"] = self._sharded(kwargs["validation_data"])
+        return super().fit(self._sharded(x), *args, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
         return super().evaluate(self._sharded(x), *args, **kwargs)

@@ -35,6 +35,10 @@ def strategy(name="auto", *, devices=None, tpu=None):
     reads all examples in one order and trains on its share of each batch. What is chosen, and why,
     is logged.
 
+    Several workers start when all of them are there; the first to come wait. When one is lost,
+    `fit` of the others ends within seconds with `tf.errors.UnavailableError`: start all of them
+    again.
+
     Args:
         name: one of the above.
         devices: list of logical devices for "mirrored", as "GPU:0"; `None` for all GPUs.
