@@ -1,11 +1,10 @@
-"""The flags that say how a model is trained: precision, step size, clipping, stopping."""
+"""The flags that say how a model is trained: precision, steps, stopping, averaging."""
 
 import math
 
 from absl import app, flags
 
 import tatl_keras
-from tatl_keras.bin import common
 
 LEARNING_RATE = flags.DEFINE_float(
     "learning_rate", None, "Largest step size. Default: the model's own recipe.", lower_bound=0.0
@@ -51,6 +50,14 @@ EARLY_STOPPING = flags.DEFINE_integer(
     "--validation_split.",
     lower_bound=1,
 )
+WEIGHT_AVERAGING = flags.DEFINE_enum(
+    "weight_averaging",
+    "none",
+    ["none", "greedy_soup"],
+    "greedy_soup: end with the mean of the weights of those of the five best epochs that together "
+    "have the highest validation accuracy, never a lower one than the best of them alone. Needs "
+    "--validation_split.",
+)
 
 
 def check(epochs, has_validation, solved):
@@ -66,12 +73,18 @@ def check(epochs, has_validation, solved):
             "--early_stopping_patience must come with --validation_split=validation: stopping by "
             f"the test split would flatter the result. Received: {EARLY_STOPPING.value} alone"
         )
+    averages = WEIGHT_AVERAGING.value != "none"
+    if averages and not has_validation:
+        raise app.UsageError(
+            "--weight_averaging must come with --validation_split=validation: choosing by the test "
+            f"split would flatter the result. Received: {WEIGHT_AVERAGING.value} alone"
+        )
     if WARMUP_EPOCHS.value is not None and WARMUP_EPOCHS.value >= epochs:
         raise app.UsageError(
             f"--warmup_epochs must be less than --epochs={epochs}. "
             f"Received: --warmup_epochs={WARMUP_EPOCHS.value}"
         )
-    of_steps = (LEARNING_RATE_SCHEDULE, WARMUP_EPOCHS, CLIP_NORM)
+    of_steps = (LEARNING_RATE_SCHEDULE, WARMUP_EPOCHS, CLIP_NORM, WEIGHT_AVERAGING)
     given = [flag.name for flag in of_steps if flag.value != flag.default]
     if solved and given:
         raise app.UsageError(
@@ -116,14 +129,24 @@ def compile_model(model, examples, epochs, batch_size):
         model.compile(tatl_keras.training.make_optimizer(model, steps=steps, **options))
 
 
-def callbacks():
-    """List of the `keras.callbacks` that the flags ask for."""
+def callbacks(splits, evaluation):
+    """List of the `keras.callbacks` that the flags ask for.
+
+    Args:
+        splits: dict from role to data set; nothing is chosen where there is no `validation`.
+        evaluation: dict of `batch_size` and `feature_cache`, as `evaluate` takes them.
+    """
     import keras
 
-    if EARLY_STOPPING.value is None or common.SMOKE.value:
-        return []
-    patience = EARLY_STOPPING.value
-    return [keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True)]
+    found, validation = [], splits.get("validation")
+    averages = WEIGHT_AVERAGING.value == "greedy_soup"
+    if validation is not None and EARLY_STOPPING.value is not None:
+        # Weights that are averaged are chosen among all epochs: there is none to go back to.
+        options = {"patience": EARLY_STOPPING.value, "restore_best_weights": not averages}
+        found.append(keras.callbacks.EarlyStopping(**options))
+    if validation is not None and averages:
+        found.append(tatl_keras.training.EpochSoup(validation, **evaluation))
+    return found
 
 
 def recipe_of(model):

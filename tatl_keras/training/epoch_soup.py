@@ -26,8 +26,8 @@ class EpochSoup(keras.callbacks.Callback):
         batch_size, feature_cache: as `evaluate` takes them.
 
     Attributes:
-        soup: what `greedy_soup` returned, with `epochs` (from 1) in place of `chosen`, and `alone`
-            as a dict from epoch; `None` before the end.
+        soup: what `greedy_soup` returned, with `epochs` (from 1) in place of `chosen`, and `kept`,
+            the epochs whose values are in `alone`; `None` before the end.
 
     Raises:
         ValueError: `keep` is out of its bounds; in training, `fit` got no `validation_data`.
@@ -82,15 +82,16 @@ class EpochSoup(keras.callbacks.Callback):
         weights = [entry["weights"] for entry in kept]
         found = greedy_soup(self.model, weights, monitor=self.monitor, **self._evaluation)
         epochs = [entry["epoch"] for entry in kept]
-        self.soup = {"epochs": [epochs[place] for place in found.pop("chosen")]} | found
-        self.soup["alone"] = dict(zip(epochs, found["alone"], strict=True))
+        chosen = [epochs[place] for place in found.pop("chosen")]
+        self.soup = {"epochs": chosen, "kept": epochs} | found
 
     def get_state(self):
         """What a training that goes on later needs: a dict of numbers and arrays."""
-        return {"kept": [dict(entry) for entry in self._kept]}
+        return {"kept": [dict(entry) for entry in self._kept], "soup": self.soup}
 
     def set_state(self, state):
         """Goes on from what `get_state` returned."""
+        self.soup = state["soup"]
         self._kept = [
             {
                 "epoch": int(entry["epoch"]),
