@@ -132,7 +132,9 @@ def strategy_of(method):
         tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
     if method == "multi_worker":
         return training.strategy("multi_worker")
-    replicas = {"keras_mirrored": 1, "mirrored": 1, "mirrored_2": 2}
+    if method == "keras_mirrored":
+        return tf.distribute.MirroredStrategy(["CPU:0"])
+    replicas = {"mirrored": 1, "mirrored_2": 2}
     if method in replicas:
         devices = [f"CPU:{index}" for index in range(replicas[method])]
         return training.strategy("mirrored", devices=devices)
