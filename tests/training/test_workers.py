@@ -56,7 +56,7 @@ def workers(tmp_path_factory):
                 command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
             )
         )
-    outputs = [process.communicate(timeout=300)[0].decode() for process in running]
+    outputs = [process.communicate(timeout=480)[0].decode() for process in running]
     assert [process.returncode for process in running] == [0, 0], outputs[0][-2000:]
     return folder
 
