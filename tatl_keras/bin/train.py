@@ -117,7 +117,7 @@ def main(arguments):
     _check_flags()
     name = common.MODEL.value or SMOKE_MODEL
     tatl_keras.zoo.spec(name)
-    with tatl_keras.training.preemption.ends_when_asked(), contextlib.ExitStack() as stack:
+    with tatl_keras.training.preemption.to_be_called_again(), contextlib.ExitStack() as stack:
         where = _STRATEGY.value if _HEAD_SOLVER.value == "sgd" else "one_device"
         strategy = tatl_keras.training.strategy(where)
         is_first = tatl_keras.training.cluster.is_first(strategy)

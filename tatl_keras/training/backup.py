@@ -25,7 +25,8 @@ class BackupAndRestore(keras.callbacks.Callback):
     optimizer, epoch and step, the seed of the order of the examples, the states of all random
     generators, metrics, the history and the other callbacks: Keras's `EarlyStopping`,
     `ReduceLROnPlateau` and `ModelCheckpoint`, and all that have `get_state()` and `set_state()`.
-    In the epoch it goes on with, batches that were learned from are read and left out.
+    In the epoch it goes on with, batches that were learned from are read and left out; callbacks
+    see them with the logs of the checkpoint.
 
     A checkpoint is written beside, flushed and renamed, its SHA-256 is in its name, and the one
     before stays: what is damaged is named and left out. With several workers the first writes, to

@@ -84,8 +84,8 @@ def read_newest(folder):
             logging.warning("Checkpoint left out: %s", error)
     if there:
         raise ValueError(
-            f"`backup_dir` must hold a whole checkpoint. Received: {folder!r}, where all "
-            f"{len(there)} are damaged. Without the folder training starts from the beginning."
+            f"`backup_dir` must hold a whole checkpoint. Received: {os.fspath(folder)!r}, where "
+            f"all {len(there)} are damaged. Without the folder training starts from the beginning."
         )
     return None, None
 

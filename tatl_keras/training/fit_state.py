@@ -35,7 +35,7 @@ def capture(model, callbacks):
         "variables": _read(kept.values()),
         "optimizer": _read(model.optimizer.variables),
         "metrics": _read(model.metrics_variables),
-        "callbacks": [_state_of(callback, kept) for callback in callbacks],
+        "callbacks": _states(callbacks, kept),
         "history": {} if model.history is None else model.history.history,
         "python": random.getstate(),
         "numpy": list(np.random.get_state()),
@@ -72,15 +72,16 @@ def restore_callbacks(model, callbacks, state):
     Raises:
         ValueError: the callbacks are others.
     """
-    names = [callback["class"] for callback in state["callbacks"]]
-    given = [type(callback).__name__ for callback in callbacks]
+    kept, saved = _kept(model), state["callbacks"]
+    stateful = [callback for callback in callbacks if _names_of(callback) is not None]
+    names, given = [one["class"] for one in saved], [type(one).__name__ for one in stateful]
     if names != given:
         raise ValueError(
-            f"`callbacks` must be those of the checkpoint: {names}. Received: callbacks={given}"
+            f"`callbacks` must be those of the checkpoint with a state: {names}. "
+            f"Received: callbacks={given}"
         )
-    kept = _kept(model)
-    for callback, saved in zip(callbacks, state["callbacks"], strict=True):
-        _give_back(callback, saved["state"], kept, model)
+    for callback, one in zip(stateful, saved, strict=True):
+        _give_back(callback, one["state"], kept, model)
     history = model.history
     history.history.update(state["history"])
     history.epoch = list(range(max(map(len, history.history.values()), default=0)))
@@ -117,24 +118,33 @@ def _assign(what, variables, saved):
         variable.assign(one["value"])
 
 
-def _state_of(callback, kept):
-    """The state of a callback: its own `get_state()`, or what Keras's change."""
-    state = None
+def _names_of(callback):
+    """Names of the attributes that a callback's state is in; `()` for its own methods, or None."""
     if hasattr(callback, "get_state"):
-        state = callback.get_state()
+        return ()
     for kind, names in _KERAS_CALLBACKS.items():
         if isinstance(callback, kind):
-            state = {name: getattr(callback, name, None) for name in names}
-            if state.get("best_weights") is not None:
-                places = _places_of_weights(callback.model, kept)
-                state["best_weights"] = [state["best_weights"][place] for place in places]
-    return {"class": type(callback).__name__, "state": state}
+            return names
+    return None
+
+
+def _states(callbacks, kept):
+    """Class and state of each callback that has one."""
+    states = []
+    for callback in callbacks:
+        names = _names_of(callback)
+        if names is None:
+            continue
+        state = {name: getattr(callback, name, None) for name in names} or callback.get_state()
+        if state.get("best_weights") is not None and names:
+            places = _places_of_weights(callback.model, kept)
+            state["best_weights"] = [state["best_weights"][place] for place in places]
+        states.append({"class": type(callback).__name__, "state": state})
+    return states
 
 
 def _give_back(callback, state, kept, model):
-    if state is None:
-        return
-    if hasattr(callback, "set_state"):
+    if not _names_of(callback):
         callback.set_state(state)
         return
     if state.get("best_weights") is not None:

@@ -5,6 +5,9 @@ import signal
 import sys
 import threading
 
+import tensorflow as tf
+from absl import logging
+
 EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong, try again
 
 
@@ -25,16 +28,18 @@ class Preempted(SystemExit):
 
 
 @contextlib.contextmanager
-def ends_when_asked():
-    """Lets SIGTERM end the block by a `SystemExit` with code 75: what it does can be done again."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_CODE))
+def to_be_called_again():
+    """Ends the program with exit code 75 on SIGTERM and on the loss of another worker."""
+    is_main = threading.current_thread() is threading.main_thread()
+    before = is_main and signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_CODE))
     try:
         yield
+    except tf.errors.UnavailableError as error:
+        logging.error("Another worker was lost: start all of them again. %s", error.message)
+        raise SystemExit(EXIT_CODE) from error
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if is_main:
+            signal.signal(signal.SIGTERM, before)
 
 
 class Watch:
