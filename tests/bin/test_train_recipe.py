@@ -51,7 +51,7 @@ def test_all_flags_together(manifest, tmp_path):
     words = ["--mixed_precision=mixed_bfloat16", "--clip_norm=0.5", "--warmup_epochs=0.5"]
     words += ["--learning_rate_schedule=cosine", "--learning_rate=0.01", "--epochs=4"]
     words += ["--validation_split=validation", "--weight_averaging=greedy_soup"]
-    words += ["--early_stopping_patience=3", *SHORT]
+    words += ["--early_stopping_patience=3", "--unfreeze=image", "--unfreeze_last_n=1", *SHORT]
     outcome = succeed("train", MODEL, f"--data={manifest}", f"--workdir={tmp_path}/run", *words)
     recipe, optimizer = recipe_of(tmp_path / "run")
     assert recipe["dtype_policy"] == "mixed_bfloat16" and optimizer["global_clipnorm"] == 0.5
@@ -91,7 +91,7 @@ def test_a_deterministic_run_repeats_itself_to_the_last_bit(manifest, tmp_path, 
     weights = []
     for name in ("one", "other"):
         words = [MODEL, f"--data={manifest}", f"--workdir={tmp_path}/{name}", *SHORT]
-        words += ["--deterministic", "--unfreeze=image", "--unfreeze_last_n=1", "--epochs=2"]
+        words += ["--deterministic", "--unfreeze=image", "--unfreeze_last_n=1", "--epochs=1"]
         words += ["--model_args=dropout=0.3,modality_dropout=0.2"]
         succeed("train", *words)
         assert tensorflow_config.is_op_determinism_enabled()
