@@ -23,8 +23,9 @@ class FeatureCache:
 
     Change one bit of them and the row is computed again; change nothing and nothing is. The folder
     can be shared by models, runs and processes; whatever is killed leaves whole files behind, and
-    changed or cut files are noticed, named and computed again. `tatl-cache` lists, verifies and
-    prunes it.
+    changed or cut files are noticed, named and computed again. The workers of a strategy fill a
+    folder that all of them see together, each its share; without a folder each computes
+    everything. `tatl-cache` lists, verifies and prunes it.
 
     Memory: up to `memory_gb` of features (twice that without a folder); those of larger data sets
     are read from the disk as they are needed. Besides, about 500 bytes an example for its key,

@@ -10,14 +10,20 @@ from tatl_keras.features.encoded import EncodedDataset, Modality
 from tatl_keras.features.filling import Filler
 from tatl_keras.features.kept import GivenTensors, Kept
 from tatl_keras.features.rows import TENSORS, is_batched, is_raw, rows_of, value_of
+from tatl_keras.features.sharing import finish_together, own_shares
 
 
 def encode_dataset(
-    dataset, encoders, cache, *, preprocessor, uses, batch_size=None, augmented=False, verbose=1
-):
+    dataset, encoders, cache, *, preprocessor, uses, batch_size=None, augmented=False,
+    worker=(0, 1), verbose=1,
+):  # fmt: skip
     """Runs the frozen encoders over the examples whose features are not in the cache.
 
     Examples are read once, in their order. Equal pictures and equal texts are encoded once.
+
+    Several workers with the same folder encode a share of the examples each and wait for the
+    others. If one dies, or has another folder, its share is encoded by those that wait for it,
+    which read the examples once more. In memory every worker encodes everything.
 
     Args:
         dataset: finite `tf.data.Dataset` of raw examples, single or batched, or of batches of
@@ -29,6 +35,7 @@ def encode_dataset(
         uses: names of the features that are wanted, as `Fusion.uses`.
         batch_size: int, examples the encoders see at once. Defaults to what suits the device.
         augmented: bool, encode the views of `cache.augmentation` instead of the plain pictures.
+        worker: (index, count), which worker of how many this process is, see `sharing.worker_of`.
         verbose: 0 for silence; else a progress bar with rate and time left.
 
     Returns:
@@ -66,7 +73,7 @@ def encode_dataset(
         Filler(
             modality, encoder, cache, preprocessor if raw else None,
             [part for part in ("pooled", "tokens") if f"{modality}_{part}" in uses],
-            batch_size or default_batch_size(), augmented,
+            batch_size or default_batch_size(), augmented, worker,
         )
         for modality, encoder in encoders.items()
         if encoder.frozen and (raw or TENSORS[modality][0] in spec)
@@ -75,7 +82,9 @@ def encode_dataset(
     consumed = [name for filler in fillers for name in TENSORS[filler.modality]]
     kept = Kept(learning, preprocessor) if raw else GivenTensors(consumed)
     total = total if raw and not is_batched(spec) and total >= 0 else None
-    labels, weights = _read(dataset, raw, fillers, kept, total, verbose)
+    with own_shares(fillers):
+        labels, weights = _read(dataset, raw, fillers, kept, total, verbose)
+    finish_together(fillers, lambda f: (value_of(x, f.modality, raw) for x, *_ in rows_of(dataset)))
     if not labels:
         raise ValueError("`dataset` must hold at least one example. Received: an empty dataset")
     return EncodedDataset(

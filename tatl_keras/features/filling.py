@@ -6,8 +6,10 @@ import tensorflow as tf
 from tatl_keras.data.pictures import look_at
 from tatl_keras.features.batches import encoded_batches
 from tatl_keras.features.keys import row_key
+from tatl_keras.features.locks import if_idle
 from tatl_keras.features.rows import size_of
 from tatl_keras.features.shards import numpy_dtype
+from tatl_keras.features.sharing import share_of
 from tatl_keras.features.views import draw_seeds
 
 SHARD_ROWS = 1024
@@ -25,14 +27,21 @@ class Filler:
         parts: what is wanted, "pooled", "tokens" or both.
         batch_size: int.
         augmented: bool, encode the views of `cache.augmentation`.
+        worker: (index, count) of the workers that fill the cache's folder together, each the rows
+            of its share, see `sharing`. In memory each fills all.
     """
 
-    def __init__(self, modality, encoder, cache, preprocessor, parts, batch_size, augmented=False):
+    def __init__(
+        self, modality, encoder, cache, preprocessor, parts, batch_size, augmented=False,
+        worker=(0, 1),
+    ):  # fmt: skip
         self.modality, self.encoder, self.cache = modality, encoder, cache
         self.preprocessor, self.batch_size = preprocessor, batch_size
         self.augmented = augmented and bool(cache.views) and modality == "image"
         self.parts = tuple(dict.fromkeys(["pooled", *parts]))
         self.spaces = cache.spaces(modality, encoder, preprocessor, self.parts, self.augmented)
+        self.share, self.shares = (0, 1) if cache.directory is None else worker
+        self.takes = True  # whether `take` encodes this worker's share
         self.keys, self.encoded = [], 0
         self.on_encoded = lambda count: None  # called with the number of rows of each batch
         self._pending, self._bytes = {}, 0
@@ -45,22 +54,58 @@ class Filler:
         """
         key = None if value is None else row_key(value)
         self.keys.append(key)
-        if key is None or key in self._pending:
+        if not self.takes or not self._shares(key, self.share):
+            return 0
+        return self._note(key, value, len(self.keys) - 1)
+
+    def _shares(self, key, share):
+        return key is not None and share_of(key, self.shares) == share
+
+    def _note(self, key, value, number):
+        if key in self._pending:
             return 0
         missing = sum(space.find(key) is None for space in self.spaces)
         if missing:
-            self._pending[key] = (value, len(self.keys) - 1)
+            self._pending[key] = (value, number)
             self._bytes += size_of(value)
         if len(self._pending) >= SHARD_ROWS or self._bytes >= SHARD_BYTES:
             self.finish()
         return missing
+
+    def turn(self, share):
+        """Yields whether no other process works on a share; none can while the block runs."""
+        return if_idle(self.spaces[0].folder, f"{share}-of-{self.shares}")
+
+    def missing(self):
+        """Set of the shares with rows in no file, after a look at what others have finished."""
+        if self.shares == 1:
+            return set()
+        for space in self.spaces:
+            space.refresh()
+        keys = {key for key in self.keys if key is not None}
+        open_keys = (k for k in keys if any(space.find(k) is None for space in self.spaces))
+        return {share_of(key, self.shares) for key in open_keys}
+
+    def take_over(self, share, values):
+        """Encodes what is missing of a share, silently.
+
+        Args:
+            share: int.
+            values: what `take` was given, once more.
+        """
+        self.on_encoded = lambda count: None
+        for number, value in enumerate(values):
+            key = None if value is None else row_key(value)
+            if self._shares(key, share):
+                self._note(key, value, number)
+        self.finish()
 
     def finish(self):
         """Encodes and keeps what is still missing."""
         for space in self.spaces:
             if all(space.find(key) for key in self._pending):
                 continue
-            with space.alone():
+            with space.alone(self.shares > 1):
                 space.refresh()
                 missing = {k: v for k, v in self._pending.items() if not space.find(k)}
                 if missing:

@@ -77,14 +77,14 @@ class Space:
         self._add(Shard(path, self.id))
 
     @contextlib.contextmanager
-    def alone(self):
+    def alone(self, shared=False):
         """Makes the folder, and holds its lock while the block runs; see `locks.taking_turns`."""
         if self.folder is None:
             yield
             return
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(taking_turns(self.folder))
+                stack.enter_context(taking_turns(self.folder, shared))
                 description = os.path.join(self.folder, DESCRIPTION)
                 if not os.path.exists(description):
                     write_whole(description, json.dumps(self.description, indent=1).encode())

@@ -209,7 +209,7 @@ def _summarize(folder):
 
 def _problems(folder):
     with if_free(folder) as free:
-        names = sorted(set(os.listdir(folder)) - {LOCK})
+        names = sorted(name for name in os.listdir(folder) if not name.startswith(LOCK))
     if DESCRIPTION not in names and any(map(_SHARD.fullmatch, names)):
         path = os.path.join(folder, DESCRIPTION)
         yield Problem(path, f"The description of a folder is missing: {path}", False)
@@ -258,7 +258,8 @@ def _remove(path, reason):
 def _remove_empty(folder):
     """Removes a folder without features, unless a process fills it or other files are in it."""
     with if_free(folder) as free:
-        if not free or set(os.listdir(folder)) - {DESCRIPTION, LOCK}:
+        names = {name for name in os.listdir(folder) if not name.startswith(LOCK)}
+        if not free or names - {DESCRIPTION}:
             return
         for name in os.listdir(folder):
             os.unlink(os.path.join(folder, name))

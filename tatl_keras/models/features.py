@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tatl_keras.features import FeatureCache, encode_dataset
 from tatl_keras.features.rows import TENSORS
+from tatl_keras.features.sharing import worker_of
 from tatl_keras.models.class_texts import check_tensors_suffice
 from tatl_keras.models.pipeline import (
     DEFAULT_BATCH_SIZE,
@@ -88,6 +89,7 @@ def encoded(
     return encode_dataset(
         examples, encoders, cache, preprocessor=model.preprocessor, uses=uses,
         batch_size=batch_size, augmented=augmented, verbose=int(verbose != 0),
+        worker=worker_of(model.distribute_strategy),
     )  # fmt: skip
 
 

@@ -1,8 +1,10 @@
 """Encoding a data set for use alone: before training, or for something other than training."""
 
 import keras
+import tensorflow as tf
 
 from tatl_keras.features import FeatureCache, encode_dataset
+from tatl_keras.features.sharing import worker_of
 from tatl_keras.models.features import sources
 
 _POOLED = ("image_pooled", "has_image", "text_pooled", "has_text")
@@ -55,6 +57,7 @@ def encode(
     >>> x["image_pooled"].shape, y.shape
     ((6, 24), (6,))
     """
+    strategy = getattr(encoders, "distribute_strategy", None) or tf.distribute.get_strategy()
     encoders, preprocessor, uses = what_to_encode(encoders, preprocessor, uses)
     cache = FeatureCache.get(cache)
     if cache is None:
@@ -67,6 +70,7 @@ def encode(
         uses=uses,
         batch_size=batch_size,
         augmented=augmented,
+        worker=worker_of(strategy),
         verbose=verbose,
     )
 

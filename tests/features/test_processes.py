@@ -1,13 +1,17 @@
 """Real processes that encode: two that are killed and one that goes on, and two at once."""
 
+import collections
 import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tatl_keras.features import upkeep
+from tatl_keras.features.keys import row_key
+from tatl_keras.features.sharing import share_of, worker_of
 from tests.features import crew
 from tests.project import fresh
 
@@ -63,3 +67,70 @@ def test_two_processes_share_the_work(outcome, undisturbed):
     assert upkeep.verify(folder / "cache") == []
     (space,) = upkeep.list_spaces(folder / "cache")
     assert space.rows == crew.ROWS and space.unfinished == 0
+
+
+@pytest.fixture(scope="module")
+def shares():
+    """How many of the pictures are of the first of two workers, and of the second."""
+    found = collections.Counter(share_of(row_key(picture), 2) for picture in crew.pictures())
+    assert min(found[0], found[1]) > crew.ROWS / 3, "shares must be about equal"
+    return found[0], found[1]
+
+
+def test_workers_encode_a_share_each(outcome, undisturbed, shares):
+    outcome, folder = outcome[0]["share"], outcome[1] / "share"
+    assert outcome["status"] == [0, 0]
+    assert tuple(json.loads((folder / f"{i}.json").read_text()) for i in (0, 1)) == shares
+    for name in ("0", "1"):
+        assert_equal(folder / f"{name}.npz", undisturbed)
+    assert upkeep.verify(folder / "cache") == []
+    (space,) = upkeep.list_spaces(folder / "cache")
+    assert (space.rows, space.unfinished) == (crew.ROWS, 0)
+
+
+def test_the_share_of_a_lost_worker_is_taken_over(outcome, undisturbed, shares):
+    outcome, folder = outcome[0]["lose_a_worker"], outcome[1] / "lose_a_worker"
+    assert outcome["status"] == 0
+    kept = (folder / "0.files").stat().st_size * crew.SHARD_ROWS
+    assert kept == crew.SHARD_ROWS and outcome["before"] == 1 + -(-shares[1] // crew.SHARD_ROWS)
+    assert json.loads((folder / "1.json").read_text()) == crew.ROWS - kept
+    assert_equal(folder / "1.npz", undisturbed)
+    log = (folder / "1.log").read_text()
+    assert "Worker 0 of 2 is not at work on its images; worker 1 takes its share." in log
+    assert upkeep.verify(folder / "cache") == []
+
+
+@pytest.mark.parametrize("cache", ["folder", "memory"])
+def test_a_worker_without_others_encodes_everything(tmp_path, undisturbed, cache):
+    arrays, computed = crew.encode(tmp_path / "cache" if cache == "folder" else cache, (1, 2))
+    assert computed == crew.ROWS
+    for name, expected in undisturbed.items():
+        np.testing.assert_array_equal(arrays[name], expected, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "task", "worker"),
+    [
+        ({"worker": ["a:1", "b:1", "c:1"]}, ("worker", 2), (2, 3)),
+        ({"chief": ["a:1"], "worker": ["b:1", "c:1"]}, ("worker", 1), (2, 3)),
+        ({"worker": ["a:1"]}, ("worker", 0), (0, 1)),
+        ({}, (None, None), (0, 1)),
+    ],
+)
+def test_which_worker_a_process_is(cluster, task, worker):
+    class Strategy(tf.distribute.MultiWorkerMirroredStrategy):
+        """One that has not connected to anybody."""
+
+        def __init__(self):
+            """Nothing to connect to."""
+
+        @property
+        def cluster_resolver(self):
+            spec = tf.train.ClusterSpec(cluster)
+            kind, index = task
+            return tf.distribute.cluster_resolver.SimpleClusterResolver(
+                spec, task_type=kind, task_id=index
+            )
+
+    assert worker_of(Strategy()) == worker
+    assert worker_of(tf.distribute.get_strategy()) == (0, 1)
