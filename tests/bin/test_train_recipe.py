@@ -99,3 +99,13 @@ def test_a_deterministic_run_repeats_itself_to_the_last_bit(manifest, tmp_path, 
         assert recipe_of(tmp_path / name)[0]["deterministic"] is True
     for one, other in zip(*weights, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_features_encoded_ahead_in_half_precision_are_found(manifest, tmp_path):
+    words = ["--model=test_efficientnet_image_only", f"--data={manifest}"]
+    words += [f"--feature_cache={tmp_path}/features", "--mixed_precision=mixed_bfloat16"]
+    outcome = succeed("encode", *words)
+    assert "--mixed_precision=mixed_bfloat16" in outcome.out
+    before = sorted((tmp_path / "features").rglob("*.safetensors"))
+    succeed("train", *words, f"--workdir={tmp_path}/run", "--epochs=1")
+    assert before == sorted((tmp_path / "features").rglob("*.safetensors")) != []
