@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tatl_keras import training, zoo
 from tatl_keras.features import upkeep
 from tatl_keras.features.keys import row_key
 from tatl_keras.features.sharing import share_of, worker_of
+from tatl_keras.models import features
+from tatl_keras.training import feature_cache
 from tests.features import crew
 from tests.project import fresh
 
@@ -134,3 +137,16 @@ def test_which_worker_a_process_is(cluster, task, worker):
 
     assert worker_of(Strategy()) == worker
     assert worker_of(tf.distribute.get_strategy()) == (0, 1)
+
+
+def test_a_model_fills_its_workers_share(tmp_path, monkeypatch):
+    for module in (features, feature_cache):
+        monkeypatch.setattr(module, "worker_of", lambda strategy: (1, 2))
+    model = zoo.build("test_bert_text_only", 2, seed=0, class_names=["a", "b"])
+    model.preprocessor.adapt(tf.data.Dataset.from_tensor_slices(["a dog"]), 30)
+    model.predict({"text": ["a", "dog"]}, feature_cache=tmp_path / "fit", verbose=0)
+    examples = tf.data.Dataset.from_tensor_slices({"text": ["a", "dog"]})
+    training.encode(examples, model, tmp_path / "encode", verbose=0)
+    for name in ("fit", "encode"):
+        (folder,) = (tmp_path / name).iterdir()
+        assert (folder / ".lock-1-of-2").exists()
