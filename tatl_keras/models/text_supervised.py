@@ -160,6 +160,13 @@ class TextSupervisedClassifier(TextAssistedClassifier):
         return features
 
     def make_train_function(self, force=False):
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        if self.alignment_weight and replicas > 1:
+            raise ValueError(
+                "`alignment_weight` must be 0 with several replicas: each would tell pictures only "
+                "from texts of its own rows, not of the batch. Received: "
+                f"alignment_weight={self.alignment_weight}, {replicas} replicas"
+            )
         if self.class_text_weight:  # by now `fit` knows names and vocabulary
             self._embed_classes()
         return super().make_train_function(force)

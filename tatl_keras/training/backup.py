@@ -97,9 +97,10 @@ class BackupAndRestore(keras.callbacks.Callback):
         self.model._initial_epoch = None  # Keras would keep it for the next `fit`
 
     def on_train_begin(self, logs=None):
-        self._epoch, self._since, self._skipped, self._state = None, 0, 0, None
+        self._epoch, self._since, self._state = None, 0, None
         self._progress = getattr(self.model, "progress", None)
         self._callbacks = [c for c in getattr(self._progress, "callbacks", ()) if c is not self]
+        self._kept = fit_state.kept_variables(self.model)
         self._digests = fit_state.frozen_digests(self.model)
         state, path = checkpoint.read_newest(self.backup_dir)
         self._check_all_see(path)
@@ -110,6 +111,7 @@ class BackupAndRestore(keras.callbacks.Callback):
         self._watch.open()
 
     def on_epoch_begin(self, epoch, logs=None):
+        self._skipped = 0
         if self._state is not None:
             self._restore_epoch()
         elif self._epoch is not None:  # the epoch before is over, with all that callbacks did
@@ -129,7 +131,7 @@ class BackupAndRestore(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         if self._state is not None:  # there was nothing left to train
-            fit_state.restore_callbacks(self.model, self._callbacks, self._state)
+            fit_state.restore_callbacks(self.model, self._kept, self._callbacks, self._state)
         elif self._epoch is not None:
             self._save(self._epoch + 1, 0)
         if self.delete_checkpoint:
@@ -156,7 +158,7 @@ class BackupAndRestore(keras.callbacks.Callback):
                 f"Received: {path}, made with encoders of other weights"
             )
         with self.model.distribute_strategy.scope():
-            fit_state.restore(self.model, state)
+            fit_state.restore(self.model, self._kept, state)
         if self._progress is not None:
             self._progress.order.seed = state["seed"]
         self.model._initial_epoch = self.params["epochs"] if state["stopped"] else state["epoch"]
@@ -167,7 +169,7 @@ class BackupAndRestore(keras.callbacks.Callback):
     def _restore_epoch(self):
         """Takes up the epoch of the checkpoint, once everything in it has begun anew."""
         state, self._state = self._state, None
-        fit_state.restore_callbacks(self.model, self._callbacks, state)
+        fit_state.restore_callbacks(self.model, self._kept, self._callbacks, state)
         if state["step"]:
             self._progress.build_metrics()
             with self.model.distribute_strategy.scope():
@@ -177,7 +179,8 @@ class BackupAndRestore(keras.callbacks.Callback):
 
     def _save(self, epoch, step):
         """Writes a checkpoint after `step` steps of `epoch`; returns its path."""
-        state = fit_state.capture(self.model, self._callbacks)  # on all workers: metrics are added
+        # On all workers: their metrics are added up.
+        state = fit_state.capture(self.model, self._kept, self._callbacks)
         broken = [one["name"] for one in state["variables"] if not _is_finite(one["value"])]
         if broken:
             raise ValueError(

@@ -19,20 +19,31 @@ def frozen_digests(model):
     return [layer.digest() for layer in model._flatten_layers() if getattr(layer, "frozen", False)]
 
 
-def capture(model, callbacks):
+def kept_variables(model):
+    """The variables of a model, without those of frozen encoders, which do not change."""
+    frozen = {
+        id(variable)
+        for layer in model._flatten_layers()
+        if getattr(layer, "frozen", False)
+        for variable in layer.variables
+    }
+    return [variable for variable in model.variables if id(variable) not in frozen]
+
+
+def capture(model, kept, callbacks):
     """What `fit` has changed so far, and will go on from.
 
     Args:
         model: a `keras.Model` that is being trained.
+        kept: its `kept_variables`.
         callbacks: list of those that it is trained with.
 
     Returns:
         A dict: weights but those of frozen encoders, states of random generators, the optimizer,
         metrics, callbacks, and the random states of Python and NumPy.
     """
-    kept = _kept(model)
     return {
-        "variables": _read(kept.values()),
+        "variables": _read(kept),
         "optimizer": _read(model.optimizer.variables),
         "metrics": _read(model.metrics_variables),
         "callbacks": _states(callbacks, kept),
@@ -42,13 +53,13 @@ def capture(model, callbacks):
     }
 
 
-def restore(model, state):
+def restore(model, kept, state):
     """Gives a model back the weights, the optimizer and the random states of `capture`.
 
     Raises:
         ValueError: the state is of another model or another optimizer.
     """
-    _assign("model", _kept(model).values(), state["variables"])
+    _assign("model", kept, state["variables"])
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     _assign("optimizer", model.optimizer.variables, state["optimizer"])
@@ -66,13 +77,13 @@ def restore_metrics(model, state):
     _assign("metrics", model.metrics_variables, state["metrics"])
 
 
-def restore_callbacks(model, callbacks, state):
+def restore_callbacks(model, kept, callbacks, state):
     """Gives callbacks and the history back what they lost when `fit` began.
 
     Raises:
         ValueError: the callbacks are others.
     """
-    kept, saved = _kept(model), state["callbacks"]
+    saved = state["callbacks"]
     stateful = [callback for callback in callbacks if _names_of(callback) is not None]
     names, given = [one["class"] for one in saved], [type(one).__name__ for one in stateful]
     if names != given:
@@ -87,24 +98,12 @@ def restore_callbacks(model, callbacks, state):
     history.epoch = list(range(max(map(len, history.history.values()), default=0)))
 
 
-def _kept(model):
-    """Dict from place to variable, without those of frozen encoders, which do not change."""
-    frozen = {
-        id(variable)
-        for layer in model._flatten_layers()
-        if getattr(layer, "frozen", False)
-        for variable in layer.variables
-    }
-    return {place: v for place, v in enumerate(model.variables) if id(v) not in frozen}
-
-
 def _read(variables):
     return [{"name": v.name, "value": np.asarray(v.numpy())} for v in variables]
 
 
 def _assign(what, variables, saved):
     """Assigns values to variables; names count runs of a process, shapes and dtypes must fit."""
-    variables = list(variables)
     mine = [f"{v.name} {tuple(v.shape)} {v.dtype}" for v in variables]
     theirs = [f"{one['name']} {one['value'].shape} {one['value'].dtype.name}" for one in saved]
     pairs = itertools.zip_longest(mine, theirs, fillvalue="nothing")
@@ -159,5 +158,5 @@ def _give_back(callback, state, kept, model):
 
 def _places_of_weights(model, kept):
     """Where in `get_weights()` the weights are that a checkpoint keeps."""
-    ids = {id(variable) for variable in kept.values()}
+    ids = {id(variable) for variable in kept}
     return [place for place, weight in enumerate(model.weights) if id(weight) in ids]

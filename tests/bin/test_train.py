@@ -168,10 +168,10 @@ def test_a_run_that_diverges_ends_with_an_error_and_is_unfinished(manifest, tmp_
     words = [MODEL, f"--data={manifest}", f"--workdir={workdir}", "--epochs=3"]
     outcome = run_program("train", *words, "--learning_rate=1e38")
     assert outcome.status == 1
-    assert "Training must keep a finite loss. Received: loss=" in outcome.err
-    assert "--learning_rate" in outcome.err
+    assert "The loss must be finite. Received: loss=" in outcome.err
+    assert "whose examples are ['" in outcome.err and "a smaller learning rate" in outcome.err
     assert not (workdir / "metrics.json").exists()
-    assert "unfinished run (metrics.json is missing)" in refuse(*words)
+    assert "unfinished run with --learning_rate=1e+38, not None" in refuse(*words)
 
 
 def test_a_finished_workdir_is_refused_untouched(trained, manifest):

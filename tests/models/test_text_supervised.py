@@ -280,3 +280,10 @@ def test_replicas_learn_from_their_own_texts(two_devices, features, rng):
         found.append([*model.head.get_weights(), *model.text_head.get_weights()])
     for alone, together in zip(*found, strict=True):
         np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_alignment_takes_one_replica(examples, two_devices):
+    with two_devices.scope():
+        model = _build(alignment_weight=0.25)
+    with pytest.raises(ValueError, match="alignment_weight=0.25, 2 replicas"):
+        model.fit(examples, verbose=0)

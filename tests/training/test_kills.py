@@ -12,7 +12,7 @@ from tests.training import survivor
 REPO = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 
 
-@pytest.mark.parametrize("kills", [12, pytest.param(100, marks=pytest.mark.large)])
+@pytest.mark.parametrize("kills", [20, pytest.param(100, marks=pytest.mark.large)])
 def test_killed_trainings_end_bit_for_bit_as_one_that_was_not(kills, tmp_path):
     outcome = subprocess.run(
         [sys.executable, survivor.__file__, str(tmp_path), str(kills)],
@@ -22,4 +22,4 @@ def test_killed_trainings_end_bit_for_bit_as_one_that_was_not(kills, tmp_path):
     found = json.loads(outcome.stdout)
     assert found["wrong"] == 0 and len(found["deaths"]) >= kills
     places = {tuple(death) for death in found["deaths"]}
-    assert len(places) > kills / 4, "the kills must fall at many places"
+    assert len(places) > kills / 5, "the kills must fall at many places"

@@ -38,7 +38,7 @@ def test_an_empty_folder_and_hidden_files_are_no_obstacle(tmp_path):
     ("metrics", "message"),
     [
         (True, "which holds a finished run. Choose another folder, or pass overwrite to replace"),
-        (False, r"which holds an unfinished run \(metrics.json is missing\). If it is not running"),
+        (False, r"an unfinished run \(metrics.json is missing\). The same command goes on with it;"),
     ],
 )
 def test_a_run_is_refused_and_kept(tmp_path, metrics, message):
@@ -48,6 +48,25 @@ def test_a_run_is_refused_and_kept(tmp_path, metrics, message):
         training.create_workdir(tmp_path)
     assert f"Received: workdir={str(tmp_path)!r}" in str(error.value)
     assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("metrics", [True, False])
+def test_only_an_unfinished_run_of_the_same_flags_goes_on(tmp_path, metrics):
+    finish_run(tmp_path, metrics)
+    known = {"epochs": 3, "unfreeze": ["image"], "workdir": "a", "overwrite": False}
+    training.write_json(tmp_path / "config.json", CONFIG | {"flags": known})
+    same = known | {"workdir": "b", "unfreeze": ("image",)}
+    before = files(tmp_path)
+    if metrics:
+        with pytest.raises(FileExistsError, match="which holds a finished run"):
+            training.create_workdir(tmp_path, flags=same)
+    else:
+        assert training.create_workdir(tmp_path, flags=same)
+        with pytest.raises(FileExistsError, match="unfinished run with --epochs=3, not 4. The"):
+            training.create_workdir(tmp_path, flags=same | {"epochs": 4})
+    assert files(tmp_path) == before
+    assert not training.create_workdir(tmp_path, overwrite=True, flags=same)
+    assert files(tmp_path) == []
 
 
 def test_overwriting_removes_what_a_run_wrote_and_nothing_else(tmp_path):

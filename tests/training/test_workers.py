@@ -18,7 +18,7 @@ MODELS = {"head": worker.head, "backbone": worker.backbone}
 CLOSE = {"atol": 1e-5, "rtol": 0}
 
 
-def _free_ports(count):
+def free_ports(count):
     sockets = [socket.socket() for _ in range(count)]
     for each in sockets:
         each.bind(("127.0.0.1", 0))
@@ -45,7 +45,7 @@ def alone():
 def workers(tmp_path_factory):
     """The folder that two workers have written to."""
     folder = tmp_path_factory.mktemp("workers")
-    hosts = [f"127.0.0.1:{port}" for port in _free_ports(2)]
+    hosts = [f"127.0.0.1:{port}" for port in free_ports(2)]
     running = []
     for index in (0, 1):
         config = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
