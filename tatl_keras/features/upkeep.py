@@ -175,7 +175,7 @@ def _is_own(folder):
     if not os.path.isdir(folder):
         return False
     names = os.listdir(folder)
-    return bool({DESCRIPTION, LOCK} & set(names)) or any(map(_SHARD.fullmatch, names))
+    return any(n == DESCRIPTION or n.startswith(LOCK) or _SHARD.fullmatch(n) for n in names)
 
 
 def _shards(folder):

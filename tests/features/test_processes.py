@@ -12,7 +12,9 @@ import tensorflow as tf
 from tatl_keras import training, zoo
 from tatl_keras.features import upkeep
 from tatl_keras.features.keys import row_key
+from tatl_keras.features.locks import if_idle
 from tatl_keras.features.sharing import share_of, worker_of
+from tatl_keras.features.space import Space
 from tatl_keras.models import features
 from tatl_keras.training import feature_cache
 from tests.features import crew
@@ -150,3 +152,16 @@ def test_a_model_fills_its_workers_share(tmp_path, monkeypatch):
     for name in ("fit", "encode"):
         (folder,) = (tmp_path / name).iterdir()
         assert (folder / ".lock-1-of-2").exists()
+
+
+def test_a_share_of_nothing_leaves_a_folder_that_is_the_caches_own(tmp_path):
+    (tmp_path / "cache").mkdir()
+    space = Space({"a": "space"}, ("pooled",), tmp_path / "cache")
+    with if_idle(space.folder, "0-of-2") as idle, if_idle(space.folder, "0-of-2") as again:
+        assert idle and not again
+        with if_idle(space.folder, "1-of-2") as other:
+            assert other
+    assert upkeep.verify(tmp_path / "cache") == []
+    assert [found.rows for found in upkeep.list_spaces(tmp_path / "cache")] == [0]
+    upkeep.prune(tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())
