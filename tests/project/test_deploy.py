@@ -16,6 +16,7 @@ import pytest
 
 from tatl_keras.encoders.presets import FOLDER_VARIABLE
 from tatl_keras.training.cluster import INDEX, WORKERS, find_cluster
+from tatl_keras.training.preemption import EXIT_CODE
 from tests.project import documents, source
 from tests.project.test_flagfiles import parse
 
@@ -24,7 +25,7 @@ yaml = pytest.importorskip("yaml", reason="PyYAML reads the manifests")
 DEPLOY = source.REPO / "deploy"
 KUBERNETES, RAY = DEPLOY / "kubernetes", DEPLOY / "ray" / "train.py"
 SLURM = DEPLOY / "slurm" / "train.sbatch"
-PREEMPTED, ERRORS = 75, [1, 2]  # exit statuses of tatl-train
+ERRORS = [1, 2]  # exit statuses of tatl-train which no restart mends
 
 
 def _manifest(name):
@@ -108,7 +109,7 @@ def test_errors_end_a_job_and_all_else_starts_it_again(name):
     assert exits["FailJob"] == ERRORS
     assert all(rule["onExitCodes"]["operator"] == "In" for rule in rules if "onExitCodes" in rule)
     if name == "job.yaml":
-        assert exits["Ignore"] == [PREEMPTED]
+        assert exits["Ignore"] == [EXIT_CODE]
         assert spec["backoffLimit"] > 0
     else:  # a pod that fails takes all others with it
         assert spec["backoffLimit"] == 0 and set(exits) == {"FailJob"}
@@ -188,7 +189,14 @@ def test_the_launchers_flags_are_those_it_documents():
 
 @pytest.mark.parametrize(
     ("status", "restarts", "again"),
-    [(0, 0, False), (1, 0, False), (2, 0, False), (75, 0, True), (137, 3, True), (75, 20, False)],
+    [
+        (0, 0, False),
+        (1, 0, False),
+        (2, 0, False),
+        (EXIT_CODE, 0, True),
+        (137, 3, True),
+        (EXIT_CODE, 20, False),
+    ],
 )
 def test_a_slurm_job_is_queued_again_where_that_helps(tmp_path, status, restarts, again):
     for name, line in (("srun", f"exit {status}"), ("scontrol", f'echo "$@" > {tmp_path}/asked')):
