@@ -6,6 +6,7 @@ import numpy as np
 from tatl_keras import fusion as fusions
 from tatl_keras.data.epoch_order import EpochOrder
 from tatl_keras.features import FeatureCache
+from tatl_keras.models import static
 from tatl_keras.models.checks import check_compiled_weights, check_encoders, reads
 from tatl_keras.models.described_classes import DescribedClasses
 from tatl_keras.models.distributed import DistributedModel
@@ -158,7 +159,8 @@ class TextAssistedClassifier(DescribedClasses, DistributedModel):
         if metrics == "auto":
             metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
         self._weights_in_training = None
-        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
+        kwargs |= static.metrics_of(self, metrics, kwargs)
+        super().compile(optimizer=optimizer, loss=loss, **kwargs)
         self.optimizer.build(self.trainable_variables)  # what is saved untrained loads in full
 
     def compile_from_config(self, config):
@@ -251,7 +253,7 @@ class TextAssistedClassifier(DescribedClasses, DistributedModel):
         """Loss and metrics on raw examples; arguments as `fit`'s and `keras.Model.evaluate`'s."""
         options = {"batch_size": batch_size, "feature_cache": feature_cache, "verbose": verbose}
         prepared = inputs_of(self, x, y, sample_weight, **options)
-        del prepared["shuffle"]
+        del prepared["shuffle"], prepared["rows"]
         return super().evaluate(**prepared, verbose=verbose, **kwargs)
 
     def predict(self, x, batch_size=None, verbose="auto", feature_cache=None, **kwargs):
@@ -261,8 +263,8 @@ class TextAssistedClassifier(DescribedClasses, DistributedModel):
             A float32 array (number of examples, num_classes).
         """
         options = {"batch_size": batch_size, "feature_cache": feature_cache, "verbose": verbose}
-        prepared = inputs_of(self, x, **options)
-        return super().predict(prepared["x"], prepared["batch_size"], verbose=verbose, **kwargs)
+        x, size, rows = map(inputs_of(self, x, **options).get, ("x", "batch_size", "rows"))
+        return super().predict(x, size, verbose=verbose, **kwargs)[:rows]
 
     def export(self, filepath, overwrite=False):
         """Writes a SavedModel for TensorFlow Serving: bytes and strings in, labels out.

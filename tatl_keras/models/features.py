@@ -10,6 +10,7 @@ from tatl_keras.models.class_texts import check_tensors_suffice
 from tatl_keras.models.pipeline import (
     DEFAULT_BATCH_SIZE,
     is_tensors,
+    of_one_size,
     prepare,
     raw_examples,
     tensor_batches,
@@ -29,16 +30,17 @@ def inputs_of(model, *examples, batch_size, feature_cache, verbose, **order):
         **order: `shuffle`, `seed`, `learn` and `describe`, see `pipeline.prepare`.
 
     Returns:
-        A dict of `x`, `y`, `sample_weight`, `batch_size` and `shuffle`.
+        A dict as `pipeline.prepare` gives.
     """
     if feature_cache is None:
         return prepare(model, *examples, batch_size=batch_size, **order)
     learn, describe = order.pop("learn", False), order.pop("describe", False)
     options = {"feature_cache": feature_cache, "verbose": verbose, "describe": describe}
     features = encoded(model, *examples, **options, learn=learn, augmented=learn)
-    batches = features.dataset(batch_size or DEFAULT_BATCH_SIZE, **order)
+    size = batch_size or DEFAULT_BATCH_SIZE
+    batches, rows = of_one_size(model, features.dataset(size, **order), size, len(features), learn)
     rest = {"y": None, "sample_weight": None, "batch_size": None, "shuffle": False}
-    return {"x": batches, **rest}
+    return {"x": batches, **rest, **({} if learn else {"rows": rows})}
 
 
 def validation_inputs(model, validation_data, **options):

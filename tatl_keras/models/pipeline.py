@@ -8,6 +8,8 @@ import tensorflow as tf
 from keras import tree
 
 from tatl_keras.data.epoch_order import EpochOrder
+from tatl_keras.features.rows import is_batched
+from tatl_keras.models import static
 from tatl_keras.models.class_texts import check_tensors_suffice, with_class_texts
 from tatl_keras.models.examples import as_dataset, inputs_spec
 
@@ -31,7 +33,8 @@ def prepare(
         describe: bool, add the model's class texts, see `class_texts.with_class_texts`.
 
     Returns:
-        A dict of `x`, `y`, `sample_weight`, `batch_size` and `shuffle` for `keras.Model`.
+        A dict of `x`, `y`, `sample_weight`, `batch_size` and `shuffle` for `keras.Model`, and of
+        `rows` unless `learn`: the number of examples where batches are filled up, else `None`.
 
     Raises:
         ValueError: `x` is neither raw examples nor tensors; labels and classes do not fit.
@@ -39,18 +42,51 @@ def prepare(
     if is_tensors(x):
         if describe:
             check_tensors_suffice(model)
-        if (shuffle or learn) and not isinstance(x, tf.data.Dataset):
+        rows, fixed = None, static.has_fixed_shapes(model)
+        if isinstance(x, tf.data.Dataset):
+            if fixed:
+                static.check_static(x)
+        elif shuffle or learn or fixed:
             order = EpochOrder.get(seed) if shuffle else None
-            x = _batches((x, y, sample_weight), batch_size or DEFAULT_BATCH_SIZE, order)
+            size = batch_size or DEFAULT_BATCH_SIZE
+            rows = len(tree.flatten(x)[0])
+            x = _batches((x, y, sample_weight), size, order)
+            x, rows = of_one_size(model, x, size, rows, learn)
             y = sample_weight = None
         size = None if isinstance(x, tf.data.Dataset) else batch_size
-        given = {"x": x, "y": y, "sample_weight": sample_weight}
+        given = {"x": x, "y": y, "sample_weight": sample_weight} | ({} if learn else {"rows": rows})
         return given | {"batch_size": size, "shuffle": False}
     examples = raw_examples(model, x, y, sample_weight, learn, describe)
     size = batch_size or DEFAULT_BATCH_SIZE
     modalities = [*model.encoders, *(["text"] if model.text_in_training else [])]
     batches = model.preprocessor.dataset(examples, size, shuffle, seed, modalities)
-    return {"x": batches, "y": None, "sample_weight": None, "batch_size": None, "shuffle": False}
+    batches, rows = of_one_size(model, batches, size, examples, learn)
+    rest = {"y": None, "sample_weight": None, "batch_size": None, "shuffle": False}
+    return {"x": batches, **rest, **({} if learn else {"rows": rows})}
+
+
+def of_one_size(model, batches, batch_size, examples, learn):
+    """`batches`, as a TPU needs them where the model is on one, and how many rows they then have.
+
+    Args:
+        model: a `TextAssistedClassifier`.
+        batches: `tf.data.Dataset` of batches.
+        batch_size: int.
+        examples: their number, or the data set of raw examples that they were made of.
+        learn: bool, see `static.static_batches`.
+
+    Returns:
+        `(batches, rows)`; rows is `None` where batches are as they were.
+    """
+    if not static.has_fixed_shapes(model):
+        return batches, None
+    if not isinstance(examples, int):
+        if is_batched(inputs_spec(examples)):
+            static.check_static(batches)
+            return batches, None
+        examples = static.count_rows(examples)
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    return static.static_batches(batches, batch_size, examples, learn, replicas), examples
 
 
 def raw_examples(model, x, y=None, sample_weight=None, learn=False, describe=False):

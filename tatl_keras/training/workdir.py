@@ -1,12 +1,12 @@
 """The folder of one training run."""
 
 import contextlib
+import fcntl
 import glob
 import json
 import os
 
 from tatl_keras._files import write_whole
-from tatl_keras.features.locks import LOCK, if_free
 from tatl_keras.training.checkpoint import delete_checkpoints
 
 CONFIG = "config.json"
@@ -100,15 +100,21 @@ def alone_in(path):
         NotADirectoryError: `path` is a file.
     """
     path = _make(path)
-    with contextlib.suppress(OSError):  # a file system without locks
-        open(os.path.join(path, LOCK), "ab").close()
-    with if_free(path) as free:
-        if not free:
-            raise BlockingIOError(
-                f"`workdir` must not be in use. Received: workdir={path!r}, in which another "
-                "process is training"
-            )
+    descriptor = os.open(path, os.O_RDONLY)  # the folder itself is locked: no file has to go again
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise BlockingIOError(
+            f"`workdir` must not be in use. Received: workdir={path!r}, in which another process "
+            "is training"
+        ) from None
+    except OSError:  # a file system without locks
+        pass
+    try:
         yield
+    finally:
+        os.close(descriptor)
 
 
 def read_json(path):

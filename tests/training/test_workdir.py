@@ -38,7 +38,7 @@ def test_an_empty_folder_and_hidden_files_are_no_obstacle(tmp_path):
     ("metrics", "message"),
     [
         (True, "which holds a finished run. Choose another folder, or pass overwrite to replace"),
-        (False, r"an unfinished run \(metrics.json is missing\). The same command goes on with it;"),
+        (False, r"an unfinished run \(metrics.json is missing\). The same command goes on"),
     ],
 )
 def test_a_run_is_refused_and_kept(tmp_path, metrics, message):
