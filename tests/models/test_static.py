@@ -88,7 +88,7 @@ def test_an_epoch_is_its_whole_batches(fixed, examples, caplog):
     expected.fit(examples.take(whole), batch_size=SIZE, shuffle=False, verbose=0)
     validated = expected.evaluate(examples, batch_size=SIZE, verbose=0)
     fixed()
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     model = _model(examples)
     options = {"batch_size": SIZE, "verbose": 0, "validation_data": examples}
     history = model.fit(examples, shuffle=False, **options).history
