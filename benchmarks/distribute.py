@@ -16,7 +16,9 @@ The same network trains on the same batches, which lie in memory:
 
 Each in a process of its own that sleeps in between; they take turns. A turn is an epoch, timed from
 its begin to its end; the table gives medians over rounds, and ratios are taken within each round.
-`loss` is the loss of the third epoch, which must be the same everywhere.
+`loss` is the loss of the third epoch, which must be the same everywhere but for `mirrored_2` of the
+backbone, where replicas drop different things. `training.strategy` itself takes one device where
+there is only one, so `mirrored` and `multi_worker` are TensorFlow's own strategies here.
 
 Writes benchmarks/results/distribute.csv.
 """
@@ -131,7 +133,7 @@ def strategy_of(method):
         two = [tf.config.LogicalDeviceConfiguration()] * 2
         tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
     if method == "multi_worker":
-        return training.strategy("multi_worker")
+        return tf.distribute.MultiWorkerMirroredStrategy()
     if method == "keras_mirrored":
         return tf.distribute.MirroredStrategy(["CPU:0"])
     replicas = {"mirrored": 1, "mirrored_2": 2}

@@ -22,7 +22,6 @@ Needs PyTorch, pip install torch; tokenizers comes with KerasHub. Writes
 benchmarks/results/input_pipeline.csv.
 """
 
-import importlib
 import json
 import os
 import statistics
@@ -201,9 +200,9 @@ def torch_loader(folder, kind, resampling, length):
 
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are what is parallel
     words = {word: index for index, word in enumerate(vocabulary()) if word}
-    tokenizer = importlib.import_module("tokenizers").BertWordPieceTokenizer(
-        words, lowercase=True, strip_accents=True
-    )
+    from tokenizers import BertWordPieceTokenizer
+
+    tokenizer = BertWordPieceTokenizer(words, lowercase=True, strip_accents=True)
     tokenizer.enable_truncation(length)
     tokenizer.enable_padding(length=length)
     method = Image.Resampling[resampling.upper()]

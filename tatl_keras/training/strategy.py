@@ -35,6 +35,8 @@ def strategy(name="auto", *, devices=None, tpu=None):
     reads all examples in one order and trains on its share of each batch. What is chosen, and why,
     is logged.
 
+    Where there is one worker, or one device, nothing is mirrored: the result is the same, sooner.
+
     Several workers start when all of them are there; the first to come wait. When one is lost,
     `fit` of the others ends within seconds with `tf.errors.UnavailableError`: start all of them
     again.
@@ -81,8 +83,7 @@ def strategy(name="auto", *, devices=None, tpu=None):
         return _tpu(tpu, reason)
     if name == "mirrored":
         return _mirrored(devices, reason)
-    logging.info("One device: %s.", reason)
-    return tf.distribute.get_strategy()
+    return _one_device(reason)
 
 
 def _choose(cluster):
@@ -98,6 +99,11 @@ def _choose(cluster):
     return "one_device", f"there {'is one GPU' if gpus else 'are no GPUs'}"
 
 
+def _one_device(reason):
+    logging.info("One device: %s.", reason)
+    return tf.distribute.get_strategy()
+
+
 def _mirrored(devices, reason):
     there = {kind: _names(kind) for kind in ("GPU", "CPU")}
     chosen = devices or there["GPU"] or there["CPU"]
@@ -107,6 +113,8 @@ def _mirrored(devices, reason):
             f"`devices` must be among {there['GPU'] + there['CPU']}. Received: {missing[0]!r}. "
             + ("Is the CUDA build of TensorFlow installed?" if not there["GPU"] else "")
         )
+    if len(chosen) == 1 and devices is None:
+        return _one_device(f"there is only {chosen[0]}")
     logging.info("Mirrored on %s: %s.", ", ".join(chosen), reason)
     return tf.distribute.MirroredStrategy(chosen)
 
@@ -122,6 +130,8 @@ def _multi_worker(cluster, reason):
             "`name` must not be 'multi_worker' where no workers are named. Received: none of "
             "TF_CONFIG, SLURM_PROCID and TATL_KERAS_WORKERS in the environment."
         )
+    if len(cluster.workers) == 1:
+        return _mirrored(None, f"{cluster.source} names one worker")
     logging.info(
         "Worker %d of %d (%s, by %s): %s.", cluster.index, len(cluster.workers),
         cluster.workers[cluster.index], cluster.source, reason,

@@ -13,7 +13,7 @@ import textwrap
 
 from tests.project import source
 
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "deploy/README.md")
 CONSOLE = ("bash", "console", "sh", "shell")
 MODES = ("run", "smoke", "parse", "skip")
 

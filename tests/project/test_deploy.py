@@ -13,14 +13,13 @@ import sys
 
 import numpy as np
 import pytest
+import yaml
 
 from tatl_keras.encoders.presets import FOLDER_VARIABLE
 from tatl_keras.training.cluster import INDEX, WORKERS, find_cluster
 from tatl_keras.training.preemption import EXIT_CODE
 from tests.project import documents, source
 from tests.project.test_flagfiles import parse
-
-yaml = pytest.importorskip("yaml", reason="PyYAML reads the manifests")
 
 DEPLOY = source.REPO / "deploy"
 KUBERNETES, RAY = DEPLOY / "kubernetes", DEPLOY / "ray" / "train.py"

@@ -21,6 +21,7 @@ DISTRIBUTIONS = {
     "sklearn": "scikit-learn",
     "tensorflow_datasets": "tensorflow-datasets",
     "tensorflow_text": "tensorflow-text",
+    "yaml": "pyyaml",
 }
 # Needed although no file of ours imports them by name.
 NOT_IMPORTED = {

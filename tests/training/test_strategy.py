@@ -106,6 +106,16 @@ def test_mirrored_takes_every_device_or_those_named(caplog):
         assert training.strategy("mirrored").num_replicas_in_sync == 2
 
 
+def test_what_stands_alone_is_not_mirrored(monkeypatch, caplog):
+    module = importlib.import_module("tatl_keras.training.strategy")
+    monkeypatch.setattr(module, "_names", lambda kind: ["CPU:0"] if kind == "CPU" else [])
+    monkeypatch.setenv("TF_CONFIG", _config({"worker": HOSTS[:1]})["TF_CONFIG"])
+    with caplog.at_level(logging.INFO):
+        for name in ("mirrored", "multi_worker"):
+            assert training.strategy(name) is tf.distribute.get_strategy()
+    assert caplog.text.count("One device: there is only CPU:0.") == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
