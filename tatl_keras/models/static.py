@@ -42,7 +42,7 @@ def static_batches(batches, batch_size, rows, learn=False, replicas=1):
     >>> batches = tf.data.Dataset.from_tensor_slices(([5, 6, 7], [1, 0, 1])).batch(2)
     >>> [x.numpy().tolist() for x, _ in static_batches(batches, 2, 3, learn=True)]
     [[5, 6]]
-    >>> [weight.numpy().round(2).tolist() for *_, weight in static_batches(batches, 2, 3)]
+    >>> [[round(float(w), 2) for w in weight] for *_, weight in static_batches(batches, 2, 3)]
     [[1.33, 1.33], [1.33, 0.0]]
     """
     if batch_size % replicas:
