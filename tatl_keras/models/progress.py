@@ -57,5 +57,6 @@ class Progress(keras.callbacks.Callback):
         return self
 
     def __exit__(self, *error):
+        self.batches = None  # which may hold all features in memory
         for callback in self.callbacks[1:]:
             getattr(callback, "close", lambda: None)()

@@ -41,16 +41,18 @@ def test_the_named_examples_are_those_of_the_batch(cache, shuffle):
     examples = data.synthetic.examples(3, ROWS, seed=0)
     labels = dict(zip(examples.ids, [int(y) for _, y in examples], strict=True))
     model = zoo.build("test_bert_text_only", 3)
-    named = []
+    named, kept = [], []
     note = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: named.append(model.progress.examples(0, batch))
+        on_train_begin=lambda logs: kept.append(model.progress.batches),
+        on_train_batch_end=lambda batch, logs: named.append(model.progress.examples(0, batch)),
     )
     options = {"batch_size": 4, "shuffle": shuffle, "feature_cache": cache, "verbose": 0}
     model.fit(examples, callbacks=[note], **options)
     assert sorted(sum(named, [])) == sorted(examples.ids)
     assert (sum(named, []) == examples.ids) == (not shuffle)
+    assert model.progress.batches is None  # features in memory are let go
     model.progress.order.epoch = 0
-    for names, (_, y) in zip(named, model.progress.batches, strict=True):
+    for names, (_, y) in zip(named, kept[0], strict=True):
         assert [labels[name] for name in names] == y.numpy().tolist()
 
 
