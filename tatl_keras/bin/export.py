@@ -1,10 +1,15 @@
 """tatl-export: makes a SavedModel for TensorFlow Serving, and proves it before it appears.
 
     tatl-export --workdir=runs/pets --output=saved_models/pets/1
+    tatl-export --check=saved_models/pets/1
 
 Pictures go in as bytes and texts as strings. The export is loaded in a new process that imports
 TensorFlow only and is asked about some examples; --output appears when the answers are those of the
 model, to 1e-5. TensorFlow Serving wants a number as the folder's name, larger for a newer model.
+
+--check exports nothing: it reads a SavedModel, also a foreign one, without running any of it, and
+prints a line for each thing that TensorFlow Serving 2.20 would stumble over. The exit status is 1
+if it cannot be served, 0 if there is at most advice.
 """
 
 import contextlib
@@ -24,6 +29,9 @@ for _name in ("workdir", "output", "overwrite"):
 _EXAMPLES = flags.DEFINE_integer(
     "examples", 8, "How many examples of the test split are compared.", lower_bound=1
 )
+_CHECK = flags.DEFINE_string(
+    "check", None, "Folder of a SavedModel to check for TensorFlow Serving; nothing is exported."
+)
 for _name in ("register", "smoke", "debug"):
     flags.declare_key_flag(_name)
 
@@ -40,8 +48,10 @@ def run():
 
 
 def main(arguments):
-    """Exports, compares, and only then moves the export to its place."""
+    """Exports, compares, and only then moves the export to its place; or checks one."""
     common.no_arguments(arguments)
+    if _CHECK.value is not None:
+        return check(_CHECK.value)
     with contextlib.ExitStack() as stack:
         if common.SMOKE.value:
             workdir = trained.smoke_workdir(stack, common.WORKDIR.value)
@@ -65,6 +75,20 @@ def main(arguments):
         )
         if not common.SMOKE.value:
             print(f"Next:\n  tatl-predict --model={output} PICTURE --text=TEXT")
+
+
+def check(directory):
+    """Prints what `serving.lint` finds; the exit status is 1 where a server cannot serve it."""
+    findings = tatl_keras.serving.lint(directory)
+    for finding in findings:
+        print(finding)
+    wrong = sum(finding.is_error for finding in findings)
+    can = "cannot" if wrong else "can"
+    print(
+        f"TensorFlow Serving 2.20 {can} serve {directory}: errors: {wrong}, "
+        f"advice: {len(findings) - wrong}"
+    )
+    return 1 if wrong else 0
 
 
 def export_verified(model, output, examples, logits):

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tatl_keras.data.tokenizers import is_byte_pair
 from tatl_keras.models.few_shot_head import CLASS_TEXT_HEADS
+from tatl_keras.models.lint import lint
 from tatl_keras.models.signatures import serving_module
 
 
@@ -52,7 +53,8 @@ def export(model, filepath, overwrite=False):
     Raises:
         ValueError: the model has no preprocessor, or one whose vocabulary is not learned yet,
             or reads texts with the byte-pair tokenizer of CLIP, whose table of words would grow in
-            a server; its head is made of class texts that it does not know.
+            a server; its head is made of class texts that it does not know; `serving.lint`
+            finds what TensorFlow Serving 2.20 could not serve.
         FileExistsError: `filepath` exists and `overwrite` is false.
 
     Example:
@@ -101,9 +103,20 @@ def export(model, filepath, overwrite=False):
     try:
         module, signatures = serving_module(model)
         tf.saved_model.save(module, beside, signatures=signatures)
+        _check_servable(beside)
         os.chmod(beside, 0o755)
         if os.path.exists(filepath):
             shutil.rmtree(filepath)
         os.rename(beside, filepath)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _check_servable(directory):
+    """Raises a ValueError where a server could not serve what was written."""
+    found = [str(finding) for finding in lint(directory) if finding.is_error]
+    if found:
+        raise ValueError(
+            "`model` must be one that TensorFlow Serving 2.20 can serve. Received: a model whose "
+            "export has\n" + "\n".join(found)
+        )
