@@ -3,7 +3,6 @@
 import dataclasses
 import os
 
-from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 FILE = "saved_model.pb"
@@ -65,16 +64,20 @@ def read(directory):
             f"Received: directory={directory!r}. It is the numbered folder, as in pets/1."
         )
     size = os.path.getsize(path)
-    message = saved_model_pb2.SavedModel()
+    if size > _MOST_BYTES:
+        raise ValueError(_damaged(directory, size, "too large"))
+    with open(path, "rb") as file:
+        contents = file.read()
     try:
-        if size > _MOST_BYTES:
-            raise DecodeError("too large")
-        with open(path, "rb") as file:
-            message.ParseFromString(file.read())
-    except DecodeError as error:
-        raise ValueError(
-            f"`directory` must hold a SavedModel whose {FILE} is whole. Received: "
-            f"directory={directory!r}, {size} bytes that cannot be parsed ({error}). "
-            "Write or copy it again."
-        ) from None
+        message = saved_model_pb2.SavedModel.FromString(contents)
+    except Exception as error:  # protobuf's DecodeError, a package that TensorFlow brings along
+        raise ValueError(_damaged(directory, size, error)) from None
     return SavedModelFiles(directory, tuple(message.meta_graphs))
+
+
+def _damaged(directory, size, reason):
+    return (
+        f"`directory` must hold a SavedModel whose {FILE} is whole. Received: "
+        f"directory={directory!r}, {size} bytes that cannot be parsed ({reason}). "
+        "Write or copy it again."
+    )
