@@ -22,4 +22,4 @@ def test_killed_trainings_end_bit_for_bit_as_one_that_was_not(kills, tmp_path):
     found = json.loads(outcome.stdout)
     assert found["wrong"] == 0 and len(found["deaths"]) >= kills
     places = {tuple(death) for death in found["deaths"]}
-    assert len(places) > kills / 5, "the kills must fall at many places"
+    assert len(places) > min(kills / 5, 10), "the kills must fall at many of the 12 steps"
