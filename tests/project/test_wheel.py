@@ -41,7 +41,8 @@ def test_top_level_is_the_package_alone(wheel):
 
 
 def test_every_source_file_is_inside(wheel):
-    files = {p.relative_to(source.REPO).as_posix() for p in source.library_files()}
+    paths = [*source.library_files(), *(source.REPO / "tatl_keras").rglob("*.txt")]
+    files = {path.relative_to(source.REPO).as_posix() for path in paths}
     assert files == {n for n in wheel.namelist() if n.startswith("tatl_keras/")}
 
 
