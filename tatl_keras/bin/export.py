@@ -29,6 +29,12 @@ for _name in ("workdir", "output", "overwrite"):
 _EXAMPLES = flags.DEFINE_integer(
     "examples", 8, "How many examples of the test split are compared.", lower_bound=1
 )
+_MAX_PIXELS = flags.DEFINE_integer(
+    "max_pixels",
+    None,
+    "Pictures with more pixels are rejected by their header. Default: as of `model.export`.",
+    lower_bound=1,
+)
 _CHECK = flags.DEFINE_string(
     "check", None, "Folder of a SavedModel to check for TensorFlow Serving; nothing is exported."
 )
@@ -66,12 +72,13 @@ def main(arguments):
         logits = model.predict(
             {key: [example[key] for example in examples] for key in ("image", "text")}, verbose=0
         )
-        difference = export_verified(model, output, examples, logits)
+        options = {} if _MAX_PIXELS.value is None else {"max_pixels": _MAX_PIXELS.value}
+        difference = export_verified(model, output, examples, logits, **options)
         print(
             f"Exported {workdir} to {output}\n"
             f"  {len(examples)} examples asked in a new process without Keras: largest difference "
             f"{difference:.1e}\n"
-            f"  inputs: image_bytes, text; outputs: probabilities, label, scores"
+            f"  inputs: image_bytes, text; outputs: probabilities, label, scores, evidence, valid"
         )
         if not common.SMOKE.value:
             print(f"Next:\n  tatl-predict --model={output} PICTURE --text=TEXT")
@@ -91,7 +98,7 @@ def check(directory):
     return 1 if wrong else 0
 
 
-def export_verified(model, output, examples, logits):
+def export_verified(model, output, examples, logits, **options):
     """Exports beside `output`, verifies, and renames; a wrong export leaves nothing behind.
 
     Args:
@@ -99,6 +106,7 @@ def export_verified(model, output, examples, logits):
         output: folder to make; one that is there is replaced.
         examples: list of dicts with `image` (bytes) and `text` (str).
         logits: floats (number of examples, num_classes), the model's own.
+        **options: as of `model.export`.
 
     Returns:
         The largest difference between the probabilities.
@@ -112,7 +120,7 @@ def export_verified(model, output, examples, logits):
     os.makedirs(parent, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".unverified-", dir=parent) as folder:
         beside = os.path.join(folder, "export")
-        model.export(beside)
+        model.export(beside, **options)
         probabilities = tf.nn.softmax(logits).numpy()
         difference = tatl_keras.serving.verify(beside, examples, probabilities)
         if os.path.exists(output):

@@ -6,8 +6,9 @@
 
 Pictures and texts come from the command line or from --data; labels are not needed. Each row of
 the output has id, label, probability and evidence: what of the row the model could read. Where that
-is nothing, the answer is how frequent each class was in training. A row whose picture cannot be
-read has an error instead, stands at the end, and makes the exit status 1.
+is nothing ("none"; an export says valid=False), the answer is how frequent each class was in
+training. A row whose picture cannot be read has an error instead, stands at the end, and makes the
+exit status 1; one with more pixels than the export takes counts as without picture.
 """
 
 import contextlib

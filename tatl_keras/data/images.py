@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-_PNG = b"\x89PNG\r\n"
+JPEG, PNG, GIF, BMP = b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"BM"
 FORMATS = ("JPEG", "PNG", "GIF (first frame)", "BMP", "WebP")
 
 
@@ -22,11 +22,11 @@ def is_encoded(contents):
     [True, False, False]
     """
     return (
-        _starts_with(contents, b"\xff\xd8\xff")
-        | _starts_with(contents, _PNG)
-        | _starts_with(contents, b"GIF8")
-        | _starts_with(contents, b"BM")
-        | _is_webp(contents)
+        starts_with(contents, JPEG)
+        | starts_with(contents, PNG)
+        | starts_with(contents, GIF)
+        | starts_with(contents, BMP)
+        | is_webp(contents)
     )
 
 
@@ -60,9 +60,9 @@ def decode_image(contents):
         return lambda: tf.io.decode_image(contents, channels, expand_animations=False)
 
     raw = tf.cond(  # the PNG reader expands palettes and greys to RGBA; the WebP reader cannot
-        _starts_with(contents, _PNG),
+        starts_with(contents, PNG),
         decode(4),
-        lambda: tf.cond(_is_webp(contents), decode(0), decode(3)),
+        lambda: tf.cond(is_webp(contents), decode(0), decode(3)),
     )
     return flatten_alpha(raw)
 
@@ -99,10 +99,12 @@ def flatten_alpha(image):
     return tf.ensure_shape(pixels, [None, None, 3])
 
 
-def _starts_with(contents, magic):
+def starts_with(contents, magic):
+    """Whether strings begin with some bytes: a bool tensor of the shape of `contents`."""
     return tf.strings.substr(contents, 0, len(magic)) == magic
 
 
-def _is_webp(contents):
+def is_webp(contents):
+    """Whether strings begin like a WebP file: a bool tensor of the shape of `contents`."""
     head = tf.strings.substr(contents, 0, 12) + b"\0" * 12  # long enough to cut bytes 8 to 12 from
-    return _starts_with(contents, b"RIFF") & (tf.strings.substr(head, 8, 4) == b"WEBP")
+    return starts_with(contents, b"RIFF") & (tf.strings.substr(head, 8, 4) == b"WEBP")

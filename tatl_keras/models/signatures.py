@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from tatl_keras.data.served_pictures import isolated_image_tensors
 from tatl_keras.data.tokenizers import is_byte_pair
 from tatl_keras.fusion.normalization import LENGTH
 from tatl_keras.models.class_text_head import ClassTextHead
@@ -17,13 +18,14 @@ _CLASS_TEXTS = tf.TensorSpec([None, None, None], tf.string, name="class_texts")
 _SAME = 1e-4  # of cosines: a class text that is one of the model's own
 
 
-def serving_module(model):
+def serving_module(model, max_pixels):
     """A `tf.Module` with the model's variables and functions, and nothing of Keras.
 
     All signatures go through one function from bytes and strings to features.
 
     Args:
         model: a `TextAssistedClassifier` that can be exported.
+        max_pixels: int, larger pictures are not decoded.
 
     Returns:
         The module, and a dict from signature to function.
@@ -44,7 +46,7 @@ def serving_module(model):
         ]
         with tf.control_dependencies(checks):
             raw = {"image": tf.identity(image_bytes), "text": tf.identity(text)}
-        return model.encode(model.preprocessor.tensors(raw, model.encoders), training=False)
+        return model.encode(served_tensors(model, raw, max_pixels), training=False)
 
     @tf.function(input_signature=[*_ROWS.values()])
     def serve(image_bytes, text):
@@ -66,6 +68,20 @@ def serving_module(model):
     return module, signatures
 
 
+def served_tensors(model, raw, max_pixels):
+    """What `model.preprocessor` makes of a batch; pictures it cannot read count as missing.
+
+    Args:
+        model: a `TextAssistedClassifier`.
+        raw: dict of string tensors (B,), `image` and `text`.
+        max_pixels: int, larger pictures are not decoded.
+    """
+    tensors = model.preprocessor.tensors(raw, {*model.encoders} - {"image"})
+    if "image" in model.encoders:
+        tensors |= isolated_image_tensors(model.preprocessor, raw["image"], max_pixels)
+    return tensors
+
+
 def _embeds_texts(model):
     """Whether the model can make embeddings of class texts in the graph."""
     known = isinstance(model.head, ClassTextHead) and model.text_encoder is not None
@@ -73,11 +89,14 @@ def _embeds_texts(model):
 
 
 def _answer(logits, label, features):
+    found = evidence(features)
+    valid = found > 0
     return {
-        "probabilities": tf.nn.softmax(logits),
-        "label": label,
+        "probabilities": tf.where(valid[:, None], tf.nn.softmax(logits), 0.0),
+        "label": tf.where(valid, label, ""),
         "scores": logits,
-        "evidence": tf.gather(tf.constant(EVIDENCE), evidence(features)),
+        "evidence": tf.gather(tf.constant(EVIDENCE), found),
+        "valid": valid,
     }
 
 

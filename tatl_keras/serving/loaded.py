@@ -32,8 +32,8 @@ def load(directory):
     >>> directory = tempfile.mkdtemp() + "/1"
     >>> model.export(directory)
     >>> serving.load(directory).predict([b"", b""], ["a cat", "a dog"])
-    array([[0.5, 0.5],
-           [0.5, 0.5]], dtype=float32)
+    array([[0., 0.],
+           [0., 0.]], dtype=float32)
     """
     directory = os.fspath(directory)
     if not os.path.isfile(os.path.join(directory, "saved_model.pb")):
@@ -81,7 +81,7 @@ class LoadedModel:
         return None if names is None else [name.decode() for name in names().numpy()]
 
     def predict(self, image_bytes, texts, batch_size=32):
-        """Probabilities of raw examples, in their order.
+        """Probabilities of raw examples, in their order; zeros where `answer` says `valid` = False.
 
         Arguments and errors as of `answer`.
 
@@ -100,7 +100,8 @@ class LoadedModel:
 
         Returns:
             Dict from output to array: `probabilities`, `scores`, `label` and `evidence` (both of
-            bytes), see `models.TextAssistedClassifier.export`.
+            bytes) and `valid`: false where the model could read nothing of the example, neither
+            picture nor text. See `models.TextAssistedClassifier.export`.
 
         Raises:
             ValueError: there is no example, or the sequences are not equally long.

@@ -18,7 +18,8 @@ def verify(directory, examples, probabilities, tolerance=TOLERANCE):
     """Compares an exported model with the numbers of the model it was made of.
 
     The export is loaded in a new process that imports `tensorflow` and `tensorflow_text` only, as
-    a server would, so nothing that lives in this process can help it.
+    a server would, so nothing that lives in this process can help it. Where an example has nothing
+    that the model reads, the export's probabilities are 0, and its scores are compared.
 
     Args:
         directory: a SavedModel that `model.export` wrote.

@@ -150,7 +150,9 @@ def test_an_export_says_what_is_wrong_with_class_texts(trained):
     one = ask(**rows, class_texts=tf.constant([[["a"], ["b"]]] * 3))
     same = ask(**rows, class_texts=tf.constant([[["b"], ["a"]]]))
     np.testing.assert_allclose(one["scores"], same["scores"][:, ::-1], atol=1e-5)
-    np.testing.assert_array_equal(one["probabilities"][2], [0.5, 0.5])  # of which nothing is known
+    np.testing.assert_array_equal(one["scores"][2], [0, 0])  # of which nothing is known
+    np.testing.assert_array_equal(one["probabilities"][2], [0, 0])
+    assert one["valid"].numpy().tolist() == [True, True, False]
     assert one["evidence"].numpy().tolist() == [b"text", b"text", b"none"]
     for texts, message in (
         ([[["a"], [" "]]], "a text for each class"),

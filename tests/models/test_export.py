@@ -81,7 +81,7 @@ def test_signature(served):
         "image_bytes": (tf.string, [None]),
         "text": (tf.string, [None]),
     }
-    outputs = {"probabilities", "label", "scores", "evidence"}
+    outputs = {"probabilities", "label", "scores", "evidence", "valid"}
     assert set(served.structured_outputs) == outputs
 
 
@@ -95,8 +95,9 @@ def test_names_of_the_classes_travel_along(tmp_path):
 
 
 def test_unnamed_classes_are_numbered(served):
-    out = served(image_bytes=tf.constant([b"", b""]), text=tf.constant(["", ""]))
-    assert out["label"].numpy().tolist() == [b"0", b"0"]
+    picture = tf.io.encode_png(tf.zeros([3, 3, 3], "uint8"))
+    out = served(image_bytes=[picture, b""], text=tf.constant(["", ""]))
+    assert out["label"].numpy().tolist() in ([b"0", b""], [b"1", b""])
 
 
 @pytest.mark.parametrize(
@@ -118,6 +119,9 @@ def test_refusals(examples, tmp_path):
         model.export(tmp_path / "3")
     model.export(tmp_path / "3", overwrite=True)
     assert (tmp_path / "3/saved_model.pb").exists()
+    for most in (0, 1.5):
+        with pytest.raises(ValueError, match=f"Received: max_pixels={most}. It is height"):
+            model.export(tmp_path / "4", max_pixels=most)
     model.preprocessor = None
     with pytest.raises(ValueError, match="preprocessor=None"):
         model.export(tmp_path / "4")
