@@ -208,7 +208,7 @@ class Preprocessor(keras_hub.models.Preprocessor):
             return batches.prefetch(tf.data.AUTOTUNE)
         if shuffle:  # raw examples are shuffled: file names and encoded bytes are small
             order = EpochOrder.get(seed)
-            examples = order.shuffle(examples, _cardinality(examples))
+            examples = order.shuffle(examples, cardinality(examples))
         if self.image_converter is not None and "image" in spec and "image" in modalities:
             examples = examples.map(_on_x(self._decode_one), tf.data.AUTOTUNE)
         examples = examples.batch(batch_size)
@@ -285,7 +285,7 @@ def _on_x(function, *arguments):
     return apply
 
 
-def _cardinality(dataset):
+def cardinality(dataset):
     """Number of elements; counted by reading them where the dataset does not say."""
     known = int(dataset.cardinality())
     if known == tf.data.INFINITE_CARDINALITY:

@@ -5,6 +5,7 @@ import tensorflow as tf
 from absl import logging
 from keras import tree
 
+from tatl_keras.features.sharing import worker_of
 from tatl_keras.models import replica
 
 _MEANS = ("sum_over_batch_size", "mean")
@@ -169,7 +170,7 @@ class DistributedModel(keras.Model):
         strategy = self.distribute_strategy
         if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
             return number
-        first = strategy.cluster_resolver.task_id == 0
+        first = worker_of(strategy)[0] == 0
         mine = tf.constant([number if first else 0], tf.int64)
 
         @tf.function

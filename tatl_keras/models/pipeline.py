@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import tree
 
 from tatl_keras.data.epoch_order import EpochOrder
+from tatl_keras.data.preprocessing import cardinality
 from tatl_keras.features.rows import is_batched
 from tatl_keras.models import static
 from tatl_keras.models.class_texts import check_tensors_suffice, with_class_texts
@@ -84,7 +85,7 @@ def of_one_size(model, batches, batch_size, examples, learn):
         if is_batched(inputs_spec(examples)):
             static.check_static(batches)
             return batches, None
-        examples = static.count_rows(examples)
+        examples = cardinality(examples)
     replicas = model.distribute_strategy.num_replicas_in_sync
     return static.static_batches(batches, batch_size, examples, learn, replicas), examples
 

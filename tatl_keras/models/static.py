@@ -1,7 +1,6 @@
 """Batches of one size, for devices that compile a step for fixed shapes."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 from absl import logging
 from keras import tree
@@ -64,12 +63,6 @@ def static_batches(batches, batch_size, rows, learn=False, replicas=1):
             "%d have one size on a TPU.", rest, rows, batch_size,
         )  # fmt: skip
     return batches.take(whole).map(lambda *parts: _fixed(_unpacked(parts), batch_size))
-
-
-def count_rows(examples):
-    """Number of elements of a finite data set; counted by reading it where it does not say."""
-    known = int(examples.cardinality())
-    return known if known >= 0 else int(examples.reduce(np.int64(0), lambda n, *_: n + 1))
 
 
 def metrics_of(model, metrics, options):

@@ -36,6 +36,8 @@ class BackupAndRestore(keras.callbacks.Callback):
     with a checkpoint and `training.Preempted`, a `SystemExit` with code 75 (EX_TEMPFAIL). Workers
     ask each other every 10 steps.
 
+    A `keras.Model` that is not of this library goes on from the ends of epochs only.
+
     What it cannot know is a data set that shuffles itself: batched by the user, it starts with its
     first order again. Callbacks that keep nothing start anew.
 
@@ -99,6 +101,11 @@ class BackupAndRestore(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self._epoch, self._since, self._state = None, 0, None
         self._progress = getattr(self.model, "progress", None)
+        if self._progress is None and self.save_freq != "epoch":
+            raise ValueError(
+                "`save_freq` must be 'epoch' for a model that is not of this library, whose place "
+                f"in an epoch is not known. Received: save_freq={self.save_freq!r}"
+            )
         self._callbacks = [c for c in getattr(self._progress, "callbacks", ()) if c is not self]
         self._kept = fit_state.kept_variables(self.model)
         self._digests = fit_state.frozen_digests(self.model)
@@ -199,7 +206,9 @@ class BackupAndRestore(keras.callbacks.Callback):
         """Ends training where a worker got the signal, after a checkpoint."""
         if not any(of_all_workers(self.model.distribute_strategy, int(self._watch.asked))):
             return
-        path = path or self._save(epoch, step)
+        if path is None and (step == 0 or self._progress is not None):
+            path = self._save(epoch, step)
+        path = path or self.last
         where = f"epoch {epoch + 1}, step {step}"
         logging.warning("Stopped by SIGTERM at %s; the same call goes on from %s.", where, path)
         self.close()

@@ -168,6 +168,28 @@ def test_a_plain_keras_model_goes_on_with_data_in_a_fixed_order(tmp_path):
     np.testing.assert_array_equal(model.get_weights()[0], want.get_weights()[0])
 
 
+def test_a_plain_keras_model_goes_on_from_the_end_of_an_epoch(tmp_path):
+    def life(sign=None, save_freq="epoch"):
+        keras.utils.set_random_seed(1)
+        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        model.compile(keras.optimizers.SGD(0.1), "mse", metrics=["mae"])
+        x = np.linspace(-1, 1, 12).reshape(12, 1)
+        stop = [] if sign is None else [StopAfter(6, sign)]
+        backup = training.BackupAndRestore(tmp_path / "b", save_freq)
+        options = {"batch_size": 3, "epochs": 3, "shuffle": False, "verbose": 0}
+        model.fit(x, 3 * x, callbacks=[*stop, backup], **options)
+        return model.get_weights()[0]
+
+    want = life()
+    with pytest.raises(ValueError, match="not of this library.* Received: save_freq=2"):
+        life(save_freq=2)
+    with pytest.raises(training.Preempted) as error:
+        life(signal.SIGTERM)
+    state = checkpoint.read_checkpoint(error.value.checkpoint)
+    assert (state["epoch"], state["step"]) == (1, 0)
+    np.testing.assert_array_equal(life(), want)
+
+
 def test_what_does_not_fit_is_refused(features, tmp_path):
     def life(model, *callbacks):
         return fit(features, [*callbacks, training.BackupAndRestore(tmp_path / "b")], model)
