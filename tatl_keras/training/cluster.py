@@ -77,13 +77,11 @@ def find_cluster(environment=None):
 def is_first(strategy):
     """Whether this process is the one that writes files: alone, or the first of several workers.
 
-        Example:
+    Example:
 
-        >>> import tensorflow as tf
-
-    from tatl_keras.features.sharing import worker_of
-        >>> is_first(tf.distribute.get_strategy())
-        True
+    >>> import tensorflow as tf
+    >>> is_first(tf.distribute.get_strategy())
+    True
     """
     return worker_of(strategy)[0] == 0
 
@@ -91,15 +89,13 @@ def is_first(strategy):
 def of_all_workers(strategy, number):
     """The int that each worker passes, of all of them; alone, a list of the number itself.
 
-        All workers must call it.
+    All workers must call it.
 
-        Example:
+    Example:
 
-        >>> import tensorflow as tf
-
-    from tatl_keras.features.sharing import worker_of
-        >>> of_all_workers(tf.distribute.get_strategy(), 3)
-        [3]
+    >>> import tensorflow as tf
+    >>> of_all_workers(tf.distribute.get_strategy(), 3)
+    [3]
     """
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return [number]
