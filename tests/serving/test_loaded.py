@@ -1,27 +1,11 @@
 """An export loaded again, without Keras."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tatl_keras import serving, zoo
+from tatl_keras import serving
 from tatl_keras.data import synthetic
-
-
-@pytest.fixture(scope="module")
-def model():
-    keras.utils.set_random_seed(0)
-    model = zoo.build("test_vit_bert_cross", 3, seed=0)
-    model.fit(synthetic.examples(3, 12), epochs=1, verbose=0)
-    return model
-
-
-@pytest.fixture(scope="module")
-def directory(model, tmp_path_factory):
-    path = tmp_path_factory.mktemp("export") / "1"
-    model.export(path)
-    return path
 
 
 @pytest.fixture(scope="module")

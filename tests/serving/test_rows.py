@@ -5,38 +5,16 @@ import gc
 import itertools
 import pathlib
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tatl_keras import serving, zoo
-from tatl_keras.data import synthetic
 from tatl_keras.models.export import MAX_PIXELS
 from tatl_keras.models.signatures import served_tensors
 from tests.data import nasty
 
 BAD = (b"no picture", nasty.encode(nasty.noise(), "PNG")[:300], nasty.bomb())
-
-
-def fitted(name, **options):
-    keras.utils.set_random_seed(0)
-    model = zoo.build(name, 3, seed=0, **options)
-    model.compile(optimizer=keras.optimizers.Adam(0.01))
-    model.fit(synthetic.examples(3, 12), epochs=2, verbose=0)
-    return model
-
-
-@pytest.fixture(scope="module")
-def model():
-    return fitted("test_vit_bert_cross")
-
-
-@pytest.fixture(scope="module")
-def directory(model, tmp_path_factory):
-    path = tmp_path_factory.mktemp("export") / "1"
-    model.export(path)
-    return str(path)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +94,7 @@ def test_of_an_invalid_row_only_the_scores_are_the_models(model, served):
     same(served.answer([BAD[0]], [""]), {name: value[:1] for name, value in answer.items()})
 
 
-def test_a_model_of_pictures_has_no_text_to_fall_back_on(tmp_path):
+def test_a_model_of_pictures_has_no_text_to_fall_back_on(fitted, tmp_path):
     fitted("test_efficientnet_image_only").export(tmp_path / "1", max_pixels=23 * 17)
     picture = nasty.encode(nasty.noise(), "PNG")
     larger = nasty.encode(nasty.noise(size=(23, 18)), "PNG")
