@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from tatl_keras.data.isolated_rows import isolated_rows
 from tatl_keras.data.picture_size import count_pixels
 
 _AT_ONCE = 4  # pictures; decoding takes about 16 bytes a pixel
@@ -9,10 +10,6 @@ _AT_ONCE = 4  # pictures; decoding takes about 16 bytes a pixel
 
 def isolated_image_tensors(preprocessor, image, max_pixels):
     """`Preprocessor.image_tensors` of a batch, in which no picture can fail another.
-
-    A graph knows no exceptions, but a pipeline of `tf.data` leaves out elements that fail. So the
-    rows go through one, numbered, and are put back in their places. No row that is left can tell
-    what became of the others.
 
     Args:
         preprocessor: a `Preprocessor` with an `image_converter`.
@@ -35,29 +32,12 @@ def isolated_image_tensors(preprocessor, image, max_pixels):
     (array([1, 0, 0, 1], dtype=int32), array([7., 0., 0., 7.], dtype=float32))
     """
     shape = (*preprocessor.image_converter.image_size, 3)
-    rows = tf.size(image, tf.int64)
 
-    def read(place, contents):
+    def read(contents):
         pixels = count_pixels(contents)
         readable = tf.debugging.Assert((0 < pixels) & (pixels <= max_pixels), [pixels])
         with tf.control_dependencies([readable]):
-            return place, preprocessor.image_tensors(tf.identity(contents))["images"]
+            return preprocessor.image_tensors(tf.identity(contents))["images"]
 
-    numbered = tf.data.Dataset.from_tensor_slices(image).enumerate()
-    found = numbered.map(read, _AT_ONCE, deterministic=False).ignore_errors()
-    none = tf.data.Dataset.from_tensors((rows, tf.zeros(shape)))  # so that there is a batch
-    batch = found.concatenate(none).batch(rows + 1).with_options(_plain())
-    places, images = batch.get_single_element()
-    rank = tf.scatter_nd(places[:, None], tf.range(tf.size(places)), rows[None] + 1)
-    has_image = tf.scatter_nd(places[:, None], tf.ones_like(places, tf.int32), rows[None] + 1)
-    last = tf.size(places) - 1  # the zeros
-    rank = tf.where(has_image > 0, rank, last)[:-1]
-    return {"images": tf.gather(images, rank), "has_image": has_image[:-1]}
-
-
-def _plain():
-    """A pipeline that lives for one request is not worth rewriting or tuning."""
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    options.experimental_optimization.apply_default_optimizations = False
-    return options
+    images, has_image = isolated_rows(read, image, tf.zeros(shape), _AT_ONCE)
+    return {"images": images, "has_image": has_image}

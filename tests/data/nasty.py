@@ -66,12 +66,14 @@ def mutated(count, seed=0):
     """Files with bytes overwritten, cut out, doubled or appended, mostly near their beginning."""
     rng = np.random.default_rng(seed)
     whole = list(pictures().values())
-    return [_mutate(bytearray(whole[place % len(whole)]), rng) for place in range(count)]
+    return [mutate(whole[place % len(whole)], rng) for place in range(count)]
 
 
-def _mutate(contents, rng):
+def mutate(contents, rng):
+    """Bytes of a file with up to five changes."""
+    contents = bytearray(contents)
     for _ in range(rng.integers(1, 6)):
-        reach = rng.choice([32, 128, len(contents)])
+        reach = rng.choice([32, 128, max(1, len(contents))])
         at, length = int(rng.integers(0, reach)), int(rng.integers(1, 9))
         kind = rng.integers(0, 5)
         if kind == 0:
