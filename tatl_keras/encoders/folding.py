@@ -64,12 +64,35 @@ def fold_batch_norm(encoder):
 
 def fold_in_place(encoder):
     """Folds a frozen encoder that nobody else uses; returns how many layers were folded."""
+    values, shifts = folded(encoder)
+    for variable, value in values:
+        variable.assign(value)
+    for normalization, shift in shifts:
+        normalization.call = adding(shift)
+    return len(shifts)
+
+
+def folded(encoder):
+    """What folding changes; the encoder is left as it is.
+
+    Returns:
+        A list of pairs (variable, its new value), and a list of pairs (`BatchNormalization`, what
+        is left for it to add, (C,), or `None` where the bias of the convolution holds that), all
+        values float64.
+    """
     if not isinstance(encoder, ImageEncoder) or not _layers_of(encoder, (_NORMALIZATION,)):
-        return 0
-    pairs = _find_pairs(encoder)
-    for convolution, normalization in pairs:
-        _fold(convolution, normalization)
-    return len(pairs)
+        return [], []
+    values, shifts = [], []
+    for convolution, normalization in _find_pairs(encoder):
+        found, shift = _fold(convolution, normalization)
+        values += found
+        shifts.append((normalization, shift))
+    return values, shifts
+
+
+def adding(shift):
+    """The `call` of a layer that adds a constant (C,), or nothing if it is `None`."""
+    return _pass_on if shift is None else functools.partial(_add, shift)
 
 
 def inference_copy(encoder, dtype=None):
@@ -144,7 +167,7 @@ def _normalizes_channels(layer, inputs):
 
 
 def _fold(convolution, normalization):
-    """Moves the scale into the kernel, and the shift into the bias or, without one, a constant."""
+    """New values of the convolution's variables, and the shift that no bias takes up, or `None`."""
     mean, variance = _float64(normalization.moving_mean), _float64(normalization.moving_variance)
     scale = 1 / np.sqrt(variance + normalization.epsilon)
     if normalization.scale:
@@ -159,12 +182,10 @@ def _fold(convolution, normalization):
     channels = kernel.shape[-1:]
     if isinstance(convolution, _DEPTHWISE):
         channels = kernel.shape[-2:]  # output channel = input channel · multiplier + index
-    kernel.assign(_float64(kernel) * scale.reshape(channels))
-    if convolution.use_bias:
-        convolution.bias.assign(_float64(convolution.bias) * scale + shift)
-        normalization.call = _pass_on
-    else:
-        normalization.call = functools.partial(_add, shift)
+    values = [(kernel, _float64(kernel) * scale.reshape(channels))]
+    if not convolution.use_bias:
+        return values, shift
+    return [*values, (convolution.bias, _float64(convolution.bias) * scale + shift)], None
 
 
 def _float64(variable):
