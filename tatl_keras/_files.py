@@ -1,10 +1,32 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and what they hold."""
 
 import contextlib
+import hashlib
 import os
 import tempfile
 
 UNFINISHED = ".writing-"
+
+
+def sha256_of(path):
+    """SHA-256 (hex) of a file's bytes.
+
+    Args:
+        path: file to read.
+
+    Raises:
+        OSError: it cannot be read.
+
+    Example:
+
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "numbers.txt")
+    >>> write_whole(path, b"1 2 3")
+    >>> sha256_of(path)[:12]
+    '7c8f50592903'
+    """
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_whole(path, contents):

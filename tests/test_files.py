@@ -1,6 +1,8 @@
 """Files that are there whole or not at all."""
 
 import os
+import shutil
+import subprocess
 
 import pytest
 
@@ -20,6 +22,14 @@ def test_a_relative_path_is_of_the_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     _files.write_whole("numbers", b"1")
     assert (tmp_path / "numbers").read_bytes() == b"1"
+
+
+@pytest.mark.skipif(shutil.which("sha256sum") is None, reason="compares with sha256sum")
+def test_the_sum_of_a_file_is_that_of_coreutils(tmp_path):
+    path = tmp_path / "numbers"
+    path.write_bytes(bytes(range(256)) * 5000)  # more than one buffer
+    found = subprocess.run(["sha256sum", path], capture_output=True, text=True, check=True)
+    assert _files.sha256_of(path) == found.stdout.split()[0]
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])

@@ -1,12 +1,12 @@
 """Rules of the files beside the graph: warm-up requests and checksums."""
 
-import hashlib
 import json
 import os
 
+from tatl_keras._files import sha256_of
+
 WARM_UP = os.path.join("assets.extra", "tf_serving_warmup_requests")
 MANIFEST = "MANIFEST.json"
-_CHUNK = 1 << 20
 
 
 def warm_up(files):
@@ -29,7 +29,7 @@ def checksums(files):
         inside = _inside(files.directory, name)
         if inside is None:
             yield name, f"{MANIFEST} names it, but it is no file in the model's folder."
-        elif _sha256(inside) != value:
+        elif sha256_of(inside) != value:
             yield name, f"It is not the file that was exported: its SHA-256 is not {value!r}."
 
 
@@ -39,11 +39,3 @@ def _inside(directory, name):
     path = os.path.realpath(os.path.join(root, name))
     is_inside = os.path.commonpath([root, path]) == root
     return path if is_inside and os.path.isfile(path) else None
-
-
-def _sha256(path):
-    found = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            found.update(chunk)
-    return found.hexdigest()
