@@ -78,7 +78,7 @@ def main(arguments):
             f"Exported {workdir} to {output}\n"
             f"  {len(examples)} examples asked in a new process without Keras: largest difference "
             f"{difference:.1e}\n"
-            f"  inputs: image_bytes, text; outputs: probabilities, label, scores, evidence, valid"
+            f"  inputs: image_bytes, text; outputs: probabilities, label, logits, evidence, valid"
         )
         if not common.SMOKE.value:
             print(f"Next:\n  tatl-predict --model={output} PICTURE --text=TEXT")

@@ -45,7 +45,7 @@ class Predictor:
         if isinstance(self.model, tatl_keras.serving.LoadedModel):
             for batch in examples.batch(batch_size).as_numpy_iterator():
                 answer = self.model.answer(batch["image"], batch["text"], batch_size)
-                probabilities = tf.nn.softmax(answer["scores"]).numpy()  # also where not `valid`
+                probabilities = tf.nn.softmax(answer["logits"]).numpy()  # also where not `valid`
                 yield probabilities, [found.decode() for found in answer["evidence"]]
             return
         evidence = tatl_keras.models.evidence

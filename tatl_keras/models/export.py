@@ -8,9 +8,10 @@ import tempfile
 import tensorflow as tf
 
 from tatl_keras.data.tokenizers import is_byte_pair
+from tatl_keras.models.artifact.signatures import serving_module
+from tatl_keras.models.artifact.weights import ExportedWeights
 from tatl_keras.models.few_shot_head import CLASS_TEXT_HEADS
 from tatl_keras.models.lint import lint
-from tatl_keras.models.signatures import serving_module
 
 MAX_PIXELS = 2**26
 
@@ -91,7 +92,9 @@ def export(model, filepath, overwrite=False, max_pixels=MAX_PIXELS):
     os.makedirs(parent, exist_ok=True)
     beside = tempfile.mkdtemp(prefix=".exporting-", dir=parent)
     try:
-        module, signatures = serving_module(model, max_pixels)
+        module, signatures = serving_module(
+            model, ExportedWeights(model), max_pixels=max_pixels, top_k=5, temperature=1.0
+        )
         tf.saved_model.save(module, beside, signatures=signatures)
         _check_servable(beside)
         os.chmod(beside, 0o755)

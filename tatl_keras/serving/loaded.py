@@ -99,7 +99,7 @@ class LoadedModel:
             batch_size: int, examples in one request.
 
         Returns:
-            Dict from output to array: `probabilities`, `scores`, `label` and `evidence` (both of
+            Dict from output to array: `probabilities`, `logits`, `label` and `evidence` (both of
             bytes) and `valid`: false where the model could read nothing of the example, neither
             picture nor text. See `models.TextAssistedClassifier.export`.
 
@@ -116,7 +116,7 @@ class LoadedModel:
             class_texts: list with a text, or a list of texts, for each class.
 
         Returns:
-            As `answer`, `probabilities` and `scores` (number of examples, number of classes), and
+            As `answer`, `probabilities` and `logits` (number of examples, number of classes), and
             `label` the first text of the most probable class.
 
         Raises:

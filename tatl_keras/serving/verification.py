@@ -19,7 +19,7 @@ def verify(directory, examples, probabilities, tolerance=TOLERANCE):
 
     The export is loaded in a new process that imports `tensorflow` and `tensorflow_text` only, as
     a server would, so nothing that lives in this process can help it. Where an example has nothing
-    that the model reads, the export's probabilities are 0, and its scores are compared.
+    that the model reads, the export's probabilities are 0, and its logits are compared.
 
     Args:
         directory: a SavedModel that `model.export` wrote.

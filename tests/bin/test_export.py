@@ -19,8 +19,8 @@ def no_process(monkeypatch):
     def ask(directory, examples):
         loaded = serving.load(directory)
         images, texts = ([e[key] for e in examples] for key in ("image", "text"))
-        scores = loaded.answer(images, texts)["scores"]
-        return {"probabilities": tf.nn.softmax(scores).numpy().tolist()}
+        logits = loaded.answer(images, texts)["logits"]
+        return {"probabilities": tf.nn.softmax(logits).numpy().tolist()}
 
     monkeypatch.setattr(verification, "_ask_fresh_process", ask)
 

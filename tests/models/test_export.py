@@ -28,7 +28,7 @@ out = serve(image_bytes=tf.constant(images, tf.string), text=tf.constant(text, t
 loaded = [name for name in ("keras", "keras_hub", "tatl_keras") if name in sys.modules]
 labels = [label.decode() for label in out["label"].numpy()]
 print(json.dumps({"probabilities": out["probabilities"].numpy().tolist(), "label": labels,
-                  "scores": out["scores"].numpy().tolist(), "loaded": loaded}))
+                  "logits": out["logits"].numpy().tolist(), "loaded": loaded}))
 """
 
 
@@ -62,7 +62,7 @@ def test_a_fresh_process_gives_the_same_answers(examples, tmp_path):
     exponent = np.exp(logits - logits.max(-1, keepdims=True))
     probabilities = exponent / exponent.sum(-1, keepdims=True)
     assert np.ptp(probabilities) > 0.05
-    np.testing.assert_allclose(answer["scores"], logits, atol=1e-4)
+    np.testing.assert_allclose(answer["logits"], logits, atol=1e-4)
     np.testing.assert_allclose(answer["probabilities"], probabilities, atol=1e-5)
     assert answer["label"] == [model.class_names[i] for i in logits.argmax(-1)]
     assert "tatl_keras" not in answer["loaded"] and "keras_hub" not in answer["loaded"]
@@ -81,7 +81,7 @@ def test_signature(served):
         "image_bytes": (tf.string, [None]),
         "text": (tf.string, [None]),
     }
-    outputs = {"probabilities", "label", "scores", "evidence", "valid"}
+    outputs = {"probabilities", "label", "logits", "evidence", "valid"}
     assert set(served.structured_outputs) == outputs
 
 

@@ -82,7 +82,7 @@ def test_gives_all_outputs_in_order_over_several_requests(model, directory, exam
     assert len(set(want)) > 2
     names = [b"none", b"image", b"text", b"image+text"]
     assert [names.index(found) for found in answer["evidence"]] == want
-    assert len(answer["label"]) == len(answer["scores"]) == len(examples)
+    assert len(answer["label"]) == len(answer["logits"]) == len(examples)
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tatl_keras import serving, zoo
 from tatl_keras.models.export import MAX_PIXELS
-from tatl_keras.models.signatures import served_tensors
+from tatl_keras.models.artifact.signatures import served_tensors
 from tests.data import nasty
 
 BAD = (b"no picture", nasty.encode(nasty.noise(), "PNG")[:300], nasty.bomb())
@@ -35,7 +35,7 @@ def softmax(logits):
 
 def same(one, other):
     """Every output of every row, bit for bit."""
-    assert sorted(one) == ["evidence", "label", "probabilities", "scores", "valid"]
+    assert sorted(one) == ["evidence", "label", "logits", "probabilities", "valid"]
     for name, value in one.items():
         np.testing.assert_array_equal(value, other[name], err_msg=name)
 
@@ -47,7 +47,7 @@ def test_nasty_pictures_and_texts_get_the_models_numbers(model, served):
     answer = served.answer(images, texts, batch_size=len(texts))
     logits = model.predict({"image": images, "text": texts}, verbose=0)
     assert np.ptp(logits, axis=0).min() > 1e-3
-    np.testing.assert_allclose(answer["scores"], logits, atol=1e-5)
+    np.testing.assert_allclose(answer["logits"], logits, atol=1e-5)
     valid = answer["valid"][:, None]
     np.testing.assert_allclose(answer["probabilities"], softmax(logits) * valid, atol=1e-6)
     assert 0 < (~valid).sum() < len(nasty.TEXTS)
@@ -75,7 +75,7 @@ def test_the_graph_makes_the_tensors_of_training(model, tmp_path):
 def test_a_bad_row_anywhere_changes_no_bit_of_the_others(served, good):
     images, texts = good
     before = served.answer(images, texts)
-    assert before["valid"].all() and len(np.unique(before["scores"], axis=0)) == 6
+    assert before["valid"].all() and len(np.unique(before["logits"], axis=0)) == 6
     for place, bad in itertools.product(range(6), BAD):
         answer = served.answer([*images[:place], bad, *images[place + 1 :]], texts)
         others = [row for row in range(6) if row != place]
@@ -85,12 +85,12 @@ def test_a_bad_row_anywhere_changes_no_bit_of_the_others(served, good):
         assert answer["evidence"][place] == (b"text" if texts[place] else b"none")
 
 
-def test_of_an_invalid_row_only_the_scores_are_the_models(model, served):
+def test_of_an_invalid_row_only_the_logits_are_the_models(model, served):
     answer = served.answer([*BAD, b""], [b"", b" ", b"\0", b""])
     assert not answer["valid"].any() and not answer["probabilities"].any()
     assert set(answer["label"]) == {b""} and set(answer["evidence"]) == {b"none"}
     counts = model.prior.counts.numpy() + 1
-    np.testing.assert_allclose(softmax(answer["scores"]), [counts / counts.sum()] * 4, rtol=1e-6)
+    np.testing.assert_allclose(softmax(answer["logits"]), [counts / counts.sum()] * 4, rtol=1e-6)
     same(served.answer([BAD[0]], [""]), {name: value[:1] for name, value in answer.items()})
 
 
@@ -111,11 +111,11 @@ def test_any_order_and_any_batch(served, good, rng):
     again = served.answer([images[i] for i in order], [texts[i] for i in order])
     for name in ("valid", "evidence", "label"):
         np.testing.assert_array_equal(again[name], answer[name][order])
-    np.testing.assert_allclose(again["scores"], answer["scores"][order], atol=1e-6)
+    np.testing.assert_allclose(again["logits"], answer["logits"][order], atol=1e-6)
     for batch_size in (1, 2, 7):
         again = served.answer(images, texts, batch_size=batch_size)
         np.testing.assert_array_equal(again["valid"], answer["valid"])
-        np.testing.assert_allclose(again["scores"], answer["scores"], atol=1e-6)
+        np.testing.assert_allclose(again["logits"], answer["logits"], atol=1e-6)
 
 
 def test_mutated_pictures_leave_the_others_alone(served, good):
@@ -126,7 +126,7 @@ def test_mutated_pictures_leave_the_others_alone(served, good):
         same(*({name: value[:6] for name, value in a.items()} for a in (answer, before)))
         assert 0 < answer["valid"][6:].sum() < 50
         invalid = ~answer["valid"]
-        assert np.isfinite(answer["scores"]).all() and not answer["probabilities"][invalid].any()
+        assert np.isfinite(answer["logits"]).all() and not answer["probabilities"][invalid].any()
 
 
 def test_a_session_answers_alike_and_in_threads(directory, served, good):
@@ -146,7 +146,7 @@ def test_a_session_answers_alike_and_in_threads(directory, served, good):
     for answer in answers:
         same(answer, answers[0])
         np.testing.assert_array_equal(answer["valid"], expected["valid"])
-        np.testing.assert_allclose(answer["scores"], expected["scores"], atol=1e-6)
+        np.testing.assert_allclose(answer["logits"], expected["logits"], atol=1e-6)
 
 
 def test_classes_of_the_request_have_valid_rows_too(tmp_path):

@@ -2,7 +2,7 @@
 
 from tensorflow.core.framework import types_pb2
 
-from tatl_keras.models.signatures import SERVE
+from tatl_keras.models.artifact.signatures import SERVE
 
 # What tensorflow_serving/util/json_tensor.cc reads and writes.
 _JSON = frozenset(

@@ -1,0 +1,1 @@
+"""What `model.export` writes: the signatures, the weights and the files beside them."""
