@@ -13,7 +13,10 @@ import textwrap
 
 from tests.project import source
 
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "deploy/README.md")
+DOCUMENTS = (
+    *("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"),
+    *("deploy/README.md", "deploy/training/README.md", "deploy/serving/README.md"),
+)
 CONSOLE = ("bash", "console", "sh", "shell")
 MODES = ("run", "smoke", "parse", "skip")
 

@@ -1,4 +1,4 @@
-"""What deploy/ gives to schedulers is what tatl-train takes from them."""
+"""What deploy/training gives to schedulers is what tatl-train takes from them."""
 
 import ast
 import configparser
@@ -21,7 +21,7 @@ from tatl_keras.training.preemption import EXIT_CODE
 from tests.project import documents, source
 from tests.project.test_flagfiles import parse
 
-DEPLOY = source.REPO / "deploy"
+DEPLOY = source.REPO / "deploy" / "training"
 KUBERNETES, RAY = DEPLOY / "kubernetes", DEPLOY / "ray" / "train.py"
 SLURM = DEPLOY / "slurm" / "train.sbatch"
 ERRORS = [1, 2]  # exit statuses of tatl-train which no restart mends
@@ -65,9 +65,10 @@ def _ray_commands():
     """The command lines for tatl-train in the documentation of the launcher."""
     text = ast.get_docstring(source.parse(RAY))
     lines = [line.strip() for line in re.sub(r"\\\n\s*", "", text).splitlines()]
-    blocks = documents.blocks("deploy/README.md")
+    blocks = documents.blocks("deploy/training/README.md")
     lines += [line for block in blocks for line in documents.commands(block)]
-    return [shlex.split(line) for line in lines if line.startswith("python deploy/ray/train.py")]
+    start = f"python {RAY.relative_to(source.REPO).as_posix()}"
+    return [shlex.split(line) for line in lines if line.startswith(start)]
 
 
 MANIFESTS = ("job.yaml", "jobset.yaml")

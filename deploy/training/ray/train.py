@@ -1,6 +1,6 @@
 """tatl-train on the workers of a Ray cluster, started again together where one is lost.
 
-    python deploy/ray/train.py --num_workers=2 --gpus_per_worker=1 -- \\
+    python deploy/training/ray/train.py --num_workers=2 --gpus_per_worker=1 -- \\
         --model=efficientnet_lite0_minilm_gated --data=/shared/data/pets.csv \\
         --workdir=/shared/runs/pets --strategy=multi_worker --batch_size=64
 
