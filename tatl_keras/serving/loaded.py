@@ -35,13 +35,18 @@ def load(directory):
     array([[0., 0.],
            [0., 0.]], dtype=float32)
     """
+    return LoadedModel(read_saved_model(directory), os.fspath(directory))
+
+
+def read_saved_model(directory):
+    """What `tf.saved_model.load` makes of a folder; a FileNotFoundError where there is nothing."""
     directory = os.fspath(directory)
     if not os.path.isfile(os.path.join(directory, "saved_model.pb")):
         raise FileNotFoundError(
             "`directory` must hold a SavedModel (saved_model.pb). "
             f"Received: directory={directory!r}. It is the numbered folder, as in pets/1."
         )
-    return LoadedModel(tf.saved_model.load(directory), directory)
+    return tf.saved_model.load(directory)
 
 
 class LoadedModel:
