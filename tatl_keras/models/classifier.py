@@ -11,7 +11,7 @@ from tatl_keras.models.checks import check_compiled_weights, check_encoders, rea
 from tatl_keras.models.described_classes import DescribedClasses
 from tatl_keras.models.distributed import DistributedModel
 from tatl_keras.models.evidence import present
-from tatl_keras.models.export import MAX_PIXELS, export
+from tatl_keras.models.export import export
 from tatl_keras.models.features import encode, feature_shapes, inputs_of, validation_inputs
 from tatl_keras.models.few_shot_head import CLASS_TEXT_HEADS
 from tatl_keras.models.pipeline import DEFAULT_BATCH_SIZE
@@ -266,12 +266,7 @@ class TextAssistedClassifier(DescribedClasses, DistributedModel):
         x, size, rows = map(inputs_of(self, x, **options).get, ("x", "batch_size", "rows"))
         return super().predict(x, size, verbose=verbose, **kwargs)[:rows]
 
-    def export(self, filepath, overwrite=False, max_pixels=MAX_PIXELS):
-        """Writes a SavedModel for TensorFlow Serving: bytes and strings in, labels out.
-
-        See `tatl_keras.models.export.export` for signature, arguments, files and errors.
-        """
-        export(self, filepath, overwrite, max_pixels)
+    export = export  # a SavedModel for TensorFlow Serving: bytes and strings in, labels out
 
     def save_to_preset(self, preset_dir):
         """Writes a small directory that refers to the frozen encoders by preset and digest.

@@ -1,5 +1,6 @@
 """The SavedModel: raw bytes and strings in, labels and probabilities out."""
 
+import math
 import numbers
 import os
 import shutil
@@ -8,15 +9,25 @@ import tempfile
 import tensorflow as tf
 
 from tatl_keras.data.tokenizers import is_byte_pair
-from tatl_keras.models.artifact.signatures import serving_module
+from tatl_keras.models.artifact.batching import write_batching
+from tatl_keras.models.artifact.class_names import write_class_names
+from tatl_keras.models.artifact.manifest import write_manifest
+from tatl_keras.models.artifact.signatures import name_methods, serving_module
 from tatl_keras.models.artifact.weights import ExportedWeights
 from tatl_keras.models.few_shot_head import CLASS_TEXT_HEADS
 from tatl_keras.models.lint import lint
 
 MAX_PIXELS = 2**26
+_MEANING = {
+    "max_pixels": "It is height times width of the largest picture that is decoded.",
+    "top_k": "It is how many classes the signature `classify` tells.",
+}
 
 
-def export(model, filepath, overwrite=False, max_pixels=MAX_PIXELS):
+def export(
+    model, filepath, overwrite=False, max_pixels=MAX_PIXELS, *, top_k=5, temperature=1.0,
+    freeze=False, bfloat16=False, quantize=False, examples=None, training_config=None, metrics=None,
+):  # fmt: skip
     """Writes a SavedModel that TensorFlow Serving, or any TensorFlow, loads without this library.
 
     Its signature `serving_default` takes
@@ -24,36 +35,51 @@ def export(model, filepath, overwrite=False, max_pixels=MAX_PIXELS):
         image_bytes    (B,) string   encoded pictures, b"" where there is none
         text           (B,) string   UTF-8, b"" where there is none
 
-    and gives
+    and gives, in any order of rows and batches the same for each row,
 
-        probabilities  (B, num_classes) float32
+        probabilities  (B, num_classes) float32, softmax(logits / temperature)
+        logits         (B, num_classes) float32
         label          (B,) string   the most probable class
-        scores         (B, num_classes) float32, the logits
         evidence       (B,) string   what of the row the model could read: "image+text", "image",
                                      "text" or "none"
         valid          (B,) bool     the answer rests on something of the row: evidence ≠ "none"
 
     A row is answered by itself. A picture that cannot be decoded, or is too large, counts as
     missing: where the model reads texts too and the row has one, the answer rests on that. Where
-    nothing is left, `valid` is false, the probabilities are 0 and the label is "". The `scores` of
+    nothing is left, `valid` is false, the probabilities are 0 and the label is "". The `logits` of
     such a row are still the model's: their softmax is how frequent each class was in training.
     Whatever a row holds, no bit of another row's answer changes.
 
-    A model with a `ClassTextHead` has a second signature, `classify_with_texts`, for classes that
-    the request describes. It takes also
+    Further signatures, each with the batch as first dimension of all that comes and goes:
 
-        class_texts    (B, C, K) string   K texts of each of C classes, "" where a class has fewer;
-                                          or (1, C, K), the same for all rows
+        classify             labels, probabilities (B, top_k), the most probable first, and valid
+        classify_examples    of `inputs` (B,), serialised `tf.Example`s with bytes `image_bytes` and
+                             `text`: classes, scores (B, top_k), for the Classify API
+        classify_with_texts  of `class_texts` too, as `serving_default` gives; only of a model with
+                             a `ClassTextHead`
+        embed                image (B, Di), text (B, Dt), fused (B, D), valid
+        explain              attention to regions and words; only where the fusion has it
+        tensors              of what the preprocessor makes, `images` (B, H, W, 3) and `has_image`
+                             (B,), `token_ids` and `padding_mask` (B, L): probabilities, logits,
+                             valid
 
-    and gives the same five, `probabilities` and `scores` (B, C), `label` the first text of the most
-    probable class. A class is one of the model's own where its texts are; to others applies what
-    `add_classes` says of the bias. With B rows of class texts it can be asked by row in REST, and
-    requests can be batched.
+    `class_texts` are strings (B, C, K), K texts of each of C classes, "" where a class has fewer;
+    or (1, C, K), the same for all rows. The label is the first text of the most probable class. A
+    class is one of the model's own where its texts are; to others applies what `add_classes` says
+    of the bias. With B rows of class texts it can be asked by row in REST, and requests can be
+    batched. `explain` gives `words` (B, L), the pieces of the text; `word_attention` (B, L) and
+    `region_attention` (B, h, w), how much of the fusion's attention each got; `word_to_region`
+    (B, L, h, w), what each piece looked at; and `probabilities`, `label`, `valid`.
 
     Decoding, resizing, normalising and tokenising happen in the graph, with the code that training
     used. The process that loads it must import `tensorflow_text` for a model with a text encoder.
-    Loaded in Python, `class_names()` gives the order of the probabilities. The directory appears
-    whole or not at all.
+    Loaded in Python, `class_names()` gives the order of the probabilities. Batch normalisation of
+    the encoders becomes part of their convolutions.
+
+    Beside the SavedModel lie `class_names.json`, `batching_params.pbtxt`, warm-up requests in
+    `assets.extra`, and `MANIFEST.json`: versions, inputs and outputs, constants of preprocessing,
+    the SHA-256 of each file. All is written beside, checked by `serving.lint`, the warm-up requests
+    are asked, and then the directory appears, whole or not at all.
 
     Args:
         model: a `TextAssistedClassifier` with a preprocessor.
@@ -62,12 +88,22 @@ def export(model, filepath, overwrite=False, max_pixels=MAX_PIXELS):
         max_pixels: int ≥ 1, pictures with more pixels (of a GIF, in all frames together) are
             rejected by their header. Decoding takes about 16 bytes a pixel, up to four pictures of
             a request at once. Defaults to 67,108,864, above the cameras of 61 megapixels.
+        top_k: int ≥ 1, how many classes `classify` tells at most.
+        temperature: float > 0, by which logits are divided before the softmax; see
+            `serving.fit_temperature`.
+        freeze: bool, weights become constants of the graph: fewer copies, but more memory.
+        bfloat16: bool, encoders compute in bfloat16, and their weights take half the space.
+        quantize: bool, large weights are held as 8-bit integers with a scale for each channel, in a
+            quarter of the space; what is computed stays float32.
+        examples: list of dicts with `image` (bytes) and `text` (str), the warm-up requests; they
+            are part of the export. `None` makes some up.
+        training_config, metrics: dicts of JSON values for `MANIFEST.json`.
 
     Raises:
         ValueError: the model has no preprocessor, or one whose vocabulary is not learned yet,
             or reads texts with the byte-pair tokenizer of CLIP, whose table of words would grow in
-            a server; its head is made of class texts that it does not know; `max_pixels` is no
-            positive integer; `serving.lint` finds what TensorFlow Serving 2.20 could not serve.
+            a server; its head is made of class texts that it does not know; an argument is out of
+            its bounds; `serving.lint` finds what TensorFlow Serving 2.20 could not serve.
         FileExistsError: `filepath` exists and `overwrite` is false.
 
     Example:
@@ -82,20 +118,27 @@ def export(model, filepath, overwrite=False, max_pixels=MAX_PIXELS):
     array([[0., 0.]], dtype=float32)
     """
     filepath = os.fspath(filepath)
-    _check(model, max_pixels)
+    _check_model(model)
+    _check_numbers(max_pixels, top_k, temperature)
     if os.path.exists(filepath) and not overwrite:
         raise FileExistsError(
             f"`filepath` must not exist. Received: filepath={filepath!r}. "
             "Choose the next version number, or pass overwrite=True."
         )
+    forms = {"freeze": freeze, "bfloat16": bfloat16, "quantize": quantize}
+    limits = {"max_pixels": max_pixels, "top_k": top_k, "temperature": temperature}
+    weights = ExportedWeights(model, **forms)
     parent = os.path.dirname(os.path.abspath(filepath))
     os.makedirs(parent, exist_ok=True)
     beside = tempfile.mkdtemp(prefix=".exporting-", dir=parent)
     try:
-        module, signatures = serving_module(
-            model, ExportedWeights(model), max_pixels=max_pixels, top_k=5, temperature=1.0
-        )
+        module, signatures = serving_module(model, weights, **limits)
         tf.saved_model.save(module, beside, signatures=signatures)
+        name_methods(beside)
+        write_class_names(beside, model)
+        write_batching(beside)
+        about = {"options": forms, "training_config": training_config, "metrics": metrics}
+        write_manifest(beside, model, **limits, **about)
         _check_servable(beside)
         os.chmod(beside, 0o755)
         if os.path.exists(filepath):
@@ -105,7 +148,7 @@ def export(model, filepath, overwrite=False, max_pixels=MAX_PIXELS):
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _check(model, max_pixels):
+def _check_model(model):
     """Raises a ValueError where there is nothing that could be served."""
     if model.preprocessor is None:
         raise ValueError(
@@ -130,10 +173,19 @@ def _check(model, max_pixels):
             f"class_names={model.class_names}, class_texts={model.class_texts}. Set "
             "`model.class_names`, or `model.class_texts`."
         )
-    if not isinstance(max_pixels, numbers.Integral) or max_pixels < 1:
+
+
+def _check_numbers(max_pixels, top_k, temperature):
+    """Raises a ValueError where a number is out of its bounds."""
+    for name, value in (("max_pixels", max_pixels), ("top_k", top_k)):
+        if not isinstance(value, numbers.Integral) or value < 1:
+            raise ValueError(
+                f"`{name}` must be a positive integer. Received: {name}={value}. {_MEANING[name]}"
+            )
+    if not isinstance(temperature, numbers.Real) or not 0 < temperature < math.inf:
         raise ValueError(
-            f"`max_pixels` must be a positive integer. Received: max_pixels={max_pixels}. "
-            "It is height times width of the largest picture that is decoded."
+            "`temperature` must be a positive number. "
+            f"Received: temperature={temperature}. serving.fit_temperature finds one."
         )
 
 

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tatl_keras import data, zoo
+from tatl_keras.models.lint import saved_model
 
 CLASSES, ROWS = 3, 6
 FRESH_PROCESS = """
@@ -91,7 +92,11 @@ def test_names_of_the_classes_travel_along(tmp_path):
     model.export(tmp_path / "1")
     loaded = tf.saved_model.load(str(tmp_path / "1"))
     assert loaded.class_names().numpy().tolist() == [b"cat", b"dog"]
-    assert list(loaded.signatures) == ["serving_default"]
+    signatures = ["classify", "classify_examples", "embed", "serving_default", "tensors"]
+    assert sorted(loaded.signatures) == signatures
+    asked = saved_model.read(tmp_path / "1").served().signature_def["classify_examples"]
+    assert asked.method_name == "tensorflow/serving/classify"
+    assert json.loads((tmp_path / "1/class_names.json").read_text()) == ["cat", "dog"]
 
 
 def test_unnamed_classes_are_numbered(served):
@@ -122,6 +127,11 @@ def test_refusals(examples, tmp_path):
     for most in (0, 1.5):
         with pytest.raises(ValueError, match=f"Received: max_pixels={most}. It is height"):
             model.export(tmp_path / "4", max_pixels=most)
+        with pytest.raises(ValueError, match=f"Received: top_k={most}. It is how many"):
+            model.export(tmp_path / "4", top_k=most)
+    for temperature in (0, -1.0, float("nan"), float("inf"), "1"):
+        with pytest.raises(ValueError, match=f"Received: temperature={temperature}. serving.fit"):
+            model.export(tmp_path / "4", temperature=temperature)
     model.preprocessor = None
     with pytest.raises(ValueError, match="preprocessor=None"):
         model.export(tmp_path / "4")

@@ -134,9 +134,7 @@ def test_attention_of_regions_and_words_is_the_formulas(model, features, rows, a
         regions = normalised(features["image_tokens"][row], fusion.image_norm)
         seen = looked_at(words, regions, fusion.text_to_image)
         read = looked_at(regions, words, fusion.image_to_text)
-        np.testing.assert_allclose(
-            answer["region_attention"][row].ravel(), seen.mean(0), atol=1e-6
-        )
+        np.testing.assert_allclose(answer["region_attention"][row].ravel(), seen.mean(0), atol=1e-6)
         np.testing.assert_allclose(answer["word_attention"][row][real], read.mean(0), atol=1e-6)
         np.testing.assert_allclose(
             answer["word_to_region"][row][real].reshape(seen.shape), seen, atol=1e-6

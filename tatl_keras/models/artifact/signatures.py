@@ -1,14 +1,19 @@
 """What an exported model can be asked: the functions of a SavedModel."""
 
-import tensorflow as tf
+import os
 
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from tatl_keras._files import write_whole
 from tatl_keras.data.served_examples import isolated_examples
 from tatl_keras.data.served_pictures import isolated_image_tensors
 from tatl_keras.models.artifact.answers import answer, top
 from tatl_keras.models.artifact.attention_maps import attention_maps, gives_attention, words_of
 from tatl_keras.models.artifact.described_classes import described_logits, embeds_texts
+from tatl_keras.models.lint.saved_model import FILE
+from tatl_keras.models.lint.signature_rules import SERVE
 
-SERVE = "serving_default"
 CLASSIFY = "classify"
 CLASSIFY_EXAMPLES = "classify_examples"
 CLASSIFY_WITH_TEXTS = "classify_with_texts"
@@ -19,6 +24,7 @@ _ROWS = (
     tf.TensorSpec([None], tf.string, name="image_bytes"),
     tf.TensorSpec([None], tf.string, name="text"),
 )
+_CLASSIFY_API = "tensorflow/serving/classify"
 _EXAMPLES = tf.TensorSpec([None], tf.string, name="inputs")
 _CLASS_TEXTS = tf.TensorSpec([None, None, None], tf.string, name="class_texts")
 _NO_ROWS = "the request must have at least one row"
@@ -144,6 +150,21 @@ class _Served:
         maps["words"] = words_of(model.preprocessor.tokenizer, *pieces)
         found = self._decide_rows(features)
         return maps | {name: found[name] for name in ("probabilities", "label", "valid")}
+
+
+def name_methods(directory):
+    """Names in a written SavedModel the API for which a signature is, where it is not Predict.
+
+    `tf.saved_model.save` knows one API. Servers look at the name only with
+    `--enable_signature_method_name_check`.
+    """
+    path = os.path.join(directory, FILE)
+    with open(path, "rb") as file:
+        message = saved_model_pb2.SavedModel.FromString(file.read())
+    for meta_graph in message.meta_graphs:
+        for name in {CLASSIFY_EXAMPLES} & {*meta_graph.signature_def}:
+            meta_graph.signature_def[name].method_name = _CLASSIFY_API
+    write_whole(path, message.SerializeToString(deterministic=True))
 
 
 def _traced(function, *inputs):

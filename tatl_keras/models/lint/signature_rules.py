@@ -2,8 +2,7 @@
 
 from tensorflow.core.framework import types_pb2
 
-from tatl_keras.models.artifact.signatures import SERVE
-
+SERVE = "serving_default"
 # What tensorflow_serving/util/json_tensor.cc reads and writes.
 _JSON = frozenset(
     types_pb2.DataType.Value(f"DT_{name}")
