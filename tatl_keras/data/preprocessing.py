@@ -9,7 +9,7 @@ from tatl_keras.data.images import decode_image, flatten_alpha
 from tatl_keras.data.tokenizers import has_vocabulary, pieces, start_and_end
 
 _RESERVED_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-_CHARACTERS_PER_TOKEN = 32
+CHARACTERS_PER_TOKEN = 32
 
 
 @keras.saving.register_keras_serializable(package="tatl_keras")
@@ -255,7 +255,7 @@ class Preprocessor(keras_hub.models.Preprocessor):
     def _clean_text(self, text):
         text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
         text = tf.strings.regex_replace(text, r"[\x00-\x1f\x7f]", " ")  # NUL would end the text
-        longest = self.sequence_length * _CHARACTERS_PER_TOKEN
+        longest = self.sequence_length * CHARACTERS_PER_TOKEN
         return tf.strings.strip(tf.strings.substr(text, 0, longest, unit="UTF8_CHAR"))
 
     def _check_vocabulary(self):

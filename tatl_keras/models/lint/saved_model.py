@@ -8,6 +8,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 FILE = "saved_model.pb"
 SERVE_TAG = "serve"
 MAIN_GRAPH = "graph"
+_INTERNAL = "__saved_model_"  # TensorFlow's own signature: initialisation
 _MOST_BYTES = 2**31 - 1  # protobuf's own limit
 
 
@@ -41,6 +42,12 @@ class SavedModelFiles:
         """The meta graph with the tag that a server loads, or `None`."""
         found = [m for m in self.meta_graphs if list(m.meta_info_def.tags) == [SERVE_TAG]]
         return found[0] if found else None
+
+    def signatures(self):
+        """(name, `SignatureDef`) of what clients can ask, by name."""
+        served = self.served()
+        found = [] if served is None else served.signature_def.items()
+        return sorted(pair for pair in found if not pair[0].startswith(_INTERNAL))
 
 
 def read(directory):

@@ -13,7 +13,6 @@ _JSON = frozenset(
 )  # fmt: skip
 _BYTES = "_bytes"
 _ROWS_HINT = "REST by row and batching in the server need the batch as all first dimensions."
-_INTERNAL = "__saved_model_"  # TensorFlow's own: initialisation
 
 
 def signatures(files):
@@ -22,7 +21,7 @@ def signatures(files):
         tags = [list(m.meta_info_def.tags) for m in files.meta_graphs]
         yield "saved_model.pb", f"No graph has the tag 'serve' alone. There are: {tags}."
         return
-    asked = dict(_asked(files))
+    asked = dict(files.signatures())
     if SERVE not in asked:
         yield SERVE, f"There is no such signature, which clients ask by default: {sorted(asked)}."
     for name, signature in sorted(asked.items()):
@@ -32,7 +31,7 @@ def signatures(files):
 
 def rows(files):
     """Known first dimensions must agree: a batch, or the one size that the inputs have."""
-    for name, signature in _asked(files):
+    for name, signature in files.signatures():
         sizes = {_first(info) for info in signature.inputs.values()} - {None}
         fixed = max(sizes) if len(sizes) == 1 else -1
         for side, tensors in (("input", signature.inputs), ("output", signature.outputs)):
@@ -55,7 +54,7 @@ def _words(size):
 
 
 def dtypes(files):
-    for name, signature in _asked(files):
+    for name, signature in files.signatures():
         for side, tensors in (("input", signature.inputs), ("output", signature.outputs)):
             for tensor, info in sorted(tensors.items()):
                 place = f"{name}.{tensor}"
@@ -69,7 +68,7 @@ def dtypes(files):
 
 
 def bytes_names(files):
-    for name, signature in _asked(files):
+    for name, signature in files.signatures():
         for tensor, info in sorted(signature.outputs.items()):
             if tensor.endswith(_BYTES) and _is_string(info):
                 message = "REST answers *_bytes as base64. Rename the output if it is text."
@@ -78,10 +77,3 @@ def bytes_names(files):
 
 def _is_string(info):
     return info.dtype == types_pb2.DT_STRING
-
-
-def _asked(files):
-    """(name, signature) of what clients can ask, by name."""
-    served = files.served()
-    found = [] if served is None else served.signature_def.items()
-    return sorted(pair for pair in found if not pair[0].startswith(_INTERNAL))
