@@ -1,0 +1,35 @@
+"""The files beside the SavedModel of a whole export."""
+
+import json
+import pathlib
+import shutil
+
+import tensorflow as tf
+
+from tatl_keras import serving
+
+
+def test_the_lint_finds_any_change(directory, tmp_path):
+    """Of a whole export: a bit of each file in turn, and a file that is gone."""
+    copy = tmp_path / "1"
+    shutil.copytree(directory, copy)
+    assert not [finding for finding in serving.lint(copy) if finding.is_error]
+    names = json.loads((copy / "MANIFEST.json").read_text(encoding="utf-8"))["sha256"]
+    for name in sorted(set(names) - {"saved_model.pb"}):
+        contents = (copy / name).read_bytes()
+        (copy / name).write_bytes(contents[:-1] + bytes([contents[-1] ^ 1]))
+        assert changed(copy) == [name]
+        (copy / name).unlink()
+        assert changed(copy) == [name]
+        (copy / name).write_bytes(contents)
+    assert changed(copy) == [] and "variables/variables.index" in names
+
+
+def changed(folder):
+    return [finding.where for finding in serving.lint(folder) if finding.is_error]
+
+
+def test_an_export_has_them(directory):
+    folder = pathlib.Path(directory)
+    names = json.loads((folder / "class_names.json").read_text(encoding="utf-8"))
+    assert names == [n.decode() for n in tf.saved_model.load(directory).class_names().numpy()]
