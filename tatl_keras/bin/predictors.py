@@ -40,12 +40,15 @@ class Predictor:
         Yields:
             Floats (B, num_classes) and a list of B strings, what each answer rests on.
         """
+        import numpy as np
         import tensorflow as tf
 
         if isinstance(self.model, tatl_keras.serving.LoadedModel):
             for batch in examples.batch(batch_size).as_numpy_iterator():
                 answer = self.model.answer(batch["image"], batch["text"], batch_size)
-                probabilities = tf.nn.softmax(answer["logits"]).numpy()  # also where not `valid`
+                prior = tf.nn.softmax(answer["logits"]).numpy()  # of what is not `valid`
+                valid = answer["valid"][:, None]
+                probabilities = np.where(valid, answer["probabilities"], prior)
                 yield probabilities, [found.decode() for found in answer["evidence"]]
             return
         evidence = tatl_keras.models.evidence

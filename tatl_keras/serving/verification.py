@@ -14,19 +14,22 @@ from tatl_keras.serving import ask
 TOLERANCE = 1e-5
 
 
-def verify(directory, examples, probabilities, tolerance=TOLERANCE):
+def verify(directory, examples, probabilities, tolerance=TOLERANCE, *, temperature=1.0):
     """Compares an exported model with the numbers of the model it was made of.
 
     The export is loaded in a new process that imports `tensorflow` and `tensorflow_text` only, as
     a server would, so nothing that lives in this process can help it. Where an example has nothing
-    that the model reads, the export's probabilities are 0, and its logits are compared.
+    that the model reads, the export's probabilities are 0, and the softmax of its logits / T is
+    compared.
 
     Args:
         directory: a SavedModel that `model.export` wrote.
         examples: list of dicts with `image` (encoded bytes, b"" where there is none) and `text`
             (str), at least one.
-        probabilities: floats (number of examples, num_classes), the model's own.
+        probabilities: floats (number of examples, num_classes), the model's own: softmax of its
+            logits / T.
         tolerance: float, largest absolute difference that is accepted.
+        temperature: float, T, with which the model was exported.
 
     Returns:
         A float, the largest absolute difference found.
@@ -47,7 +50,10 @@ def verify(directory, examples, probabilities, tolerance=TOLERANCE):
     """
     expected = np.asarray(probabilities, np.float64)
     answer = _ask_fresh_process(os.fspath(directory), examples)
-    received = np.asarray(answer["probabilities"], np.float64)
+    logits = np.asarray(answer["logits"], np.float64) / temperature
+    exponent = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    own = exponent / exponent.sum(axis=-1, keepdims=True)
+    received = np.where(np.asarray(answer["valid"])[:, None], answer["probabilities"], own)
     if received.shape != expected.shape:
         raise ValueError(
             "`directory` must hold an export that answers as the model does. "

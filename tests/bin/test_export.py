@@ -19,8 +19,7 @@ def no_process(monkeypatch):
     def ask(directory, examples):
         loaded = serving.load(directory)
         images, texts = ([e[key] for e in examples] for key in ("image", "text"))
-        logits = loaded.answer(images, texts)["logits"]
-        return {"probabilities": tf.nn.softmax(logits).numpy().tolist()}
+        return loaded.answer(images, texts)
 
     monkeypatch.setattr(verification, "_ask_fresh_process", ask)
 

@@ -101,7 +101,8 @@ def test_a_new_process_agrees_and_finds_tampering(model, directory, examples, mo
     expected = probabilities(model, examples)
     asked = [{"image": x["image"], "text": x["text"].decode()} for x in examples]
     assert serving.verify(directory, asked, expected) <= 1e-6
-    answer = {"probabilities": expected.tolist()}
+    ones, logs = [True] * len(expected), np.log(expected).tolist()
+    answer = {"probabilities": expected.tolist(), "logits": logs, "valid": ones}
     monkeypatch.setattr("tatl_keras.serving.verification._ask_fresh_process", lambda *_: answer)
     tampered = expected.copy()
     tampered[4, 1] += 2e-5
