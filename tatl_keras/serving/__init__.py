@@ -2,6 +2,26 @@
 
 from tatl_keras.models.lint import Finding, lint
 from tatl_keras.serving.loaded import LoadedModel, load
+from tatl_keras.serving.models_config import ModelsConfig
 from tatl_keras.serving.verification import verify
+from tatl_keras.serving.versions import (
+    list_versions,
+    next_version,
+    prune,
+    publish,
+    version_folder,
+)
 
-__all__ = ["Finding", "LoadedModel", "lint", "load", "verify"]
+__all__ = [
+    "Finding",
+    "LoadedModel",
+    "ModelsConfig",
+    "lint",
+    "list_versions",
+    "load",
+    "next_version",
+    "prune",
+    "publish",
+    "verify",
+    "version_folder",
+]
