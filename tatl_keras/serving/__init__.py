@@ -3,6 +3,9 @@
 from tatl_keras.models.lint import Finding, lint
 from tatl_keras.serving.loaded import LoadedModel, load
 from tatl_keras.serving.models_config import ModelsConfig
+from tatl_keras.serving.onnx_file import to_onnx
+from tatl_keras.serving.predict_with_beam import predict_with_beam
+from tatl_keras.serving.tflite_file import to_tflite
 from tatl_keras.serving.verification import verify
 from tatl_keras.serving.versions import (
     list_versions,
@@ -20,8 +23,11 @@ __all__ = [
     "list_versions",
     "load",
     "next_version",
+    "predict_with_beam",
     "prune",
     "publish",
+    "to_onnx",
+    "to_tflite",
     "verify",
     "version_folder",
 ]
