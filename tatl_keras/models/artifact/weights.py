@@ -1,6 +1,7 @@
 """A model's weights as its export holds them."""
 
 import contextlib
+import functools
 
 import keras
 import ml_dtypes
@@ -56,20 +57,26 @@ class ExportedWeights:
                     f"`{name}` must be True or False. Received: {name}={value!r}. "
                     "Each form of the weights is switched on by itself."
                 )
-        layers = model._flatten_layers()
+        layers = list(model._flatten_layers())
         encoders = [layer for layer in layers if isinstance(layer, Encoder)]
-        self._freeze, self._quantize = freeze, quantize
-        self._axes = channel_axes(model._flatten_layers()) if quantize else {}
-        self._halved, self._policies = set(), []
+        self._freeze, self._policies = freeze, []
+        self._axes = channel_axes(layers) if quantize else {}
+        halved = set()
         if bfloat16:
-            self._halved = {id(one) for encoder in encoders for one in encoder.variables}
+            halved = {id(variable) for encoder in encoders for variable in encoder.variables}
             self._policies = [pair for encoder in encoders for pair in _policies(encoder)]
-        if freeze:
-            _check_bytes(sum(map(self._bytes, model.weights)))
-        self._folding = Folding(encoders if fold else [])
+        # Here and not when they are read: layers that compute in bfloat16 see other dtypes.
         self._own = {id(variable): (variable, variable.value) for variable in model.variables}
+        self._forms = {
+            key: _form(variable, quantize, key in halved)
+            for key, (variable, _) in self._own.items()
+        }
+        self._tables = [layer for layer in layers if self._is_table(layer)]
+        if freeze:
+            _check_bytes(sum(_bytes(one, self._forms[id(one)]) for one in model.weights))
+        self._folding = Folding(encoders if fold else [])
         self._held = {}  # id of a Keras variable → what it is held as
-        self._values = {}  # graph → id of a Keras variable → tensor
+        self._tensors, self._values = {}, {}  # graph → id of a Keras variable → tensors, value
         self._frozen_bytes = 0
 
     @property
@@ -85,31 +92,59 @@ class ExportedWeights:
         try:
             for layer, policy in self._policies:
                 layer.dtype_policy = policy
+            for table in self._tables:
+                table.call = functools.partial(self._look_up, table)
             with self._folding.applied(), _Reads(self._read):
                 yield
         finally:
             for layer, policy in before:
                 layer.dtype_policy = policy
+            for table in self._tables:
+                vars(table).pop("call", None)
+            self._tensors.clear()
             self._values.clear()
 
     def _read(self, variable):
-        """The tensor for a variable of the model, one in each graph; `None` outside of graphs."""
-        if id(variable) not in self._own or tf.executing_eagerly():
+        """The value of a variable of the model, once in each graph; `None` outside of graphs."""
+        key = id(variable)
+        if key not in self._own or tf.executing_eagerly():
             return None
         values = self._values.setdefault(tf.compat.v1.get_default_graph(), {})
-        if id(variable) not in values:
-            values[id(variable)] = self._value(id(variable))
-        return values[id(variable)]
+        if key not in values:
+            first, *scales = self._held_tensors(key)
+            values[key] = tf.cast(first, scales[0].dtype) * scales[0] if scales else first
+        return values[key]
 
-    def _value(self, key):
-        if key not in self._held:
-            with tf.init_scope():
-                self._held[key] = self._parts(key)
-        parts = [self._tensor(part) for part in self._held[key]]
-        if len(parts) == 1:
-            return parts[0]
-        values, scales = parts
-        return tf.cast(values, scales.dtype) * scales
+    def _look_up(self, table, inputs, **how):
+        """As `Embedding.call`, without the product of all rows with their scales."""
+        if how or tf.executing_eagerly():
+            return type(table).call(table, inputs, **how)
+        ids = tf.cast(inputs, tf.int32)
+        parts = self._held_tensors(id(table.embeddings))
+        rows, scales = (tf.gather(part, ids) for part in parts)
+        return tf.cast(tf.cast(rows, scales.dtype) * scales, table.compute_dtype)
+
+    def _is_table(self, layer):
+        """Whether it is an `Embedding` of integers that does nothing but look up rows."""
+        plain = type(layer) is keras.layers.Embedding or isinstance(
+            layer, keras.layers.ReversibleEmbedding
+        )
+        return (
+            plain
+            and not layer.mask_zero
+            and not layer.lora_enabled
+            and self._forms.get(id(layer.embeddings)) == "int8"
+        )
+
+    def _held_tensors(self, key):
+        """What a variable is held as, in the graph that is being traced."""
+        tensors = self._tensors.setdefault(tf.compat.v1.get_default_graph(), {})
+        if key not in tensors:
+            if key not in self._held:
+                with tf.init_scope():
+                    self._held[key] = self._parts(key)
+            tensors[key] = [self._tensor(part) for part in self._held[key]]
+        return tensors[key]
 
     def _tensor(self, part):
         if isinstance(part, tf.Variable):
@@ -121,8 +156,8 @@ class ExportedWeights:
     def _parts(self, key):
         """What a variable is held as: one array, or integers and scales; or its `tf.Variable`."""
         variable, own = self._own[key]
-        form, value = self._form(variable), self._folding.values.get(key)
-        if value is None and form == "float32" and not self._freeze:
+        form, value = self._forms[key], self._folding.values.get(key)
+        if value is None and form == "own" and not self._freeze:
             return [own]
         if value is None:
             value = own.numpy()
@@ -134,17 +169,6 @@ class ExportedWeights:
         if self._freeze:
             return list(arrays)
         return [tf.Variable(array, trainable=False, name=variable.name) for array in arrays]
-
-    def _form(self, variable):
-        shape, dtype = variable.shape, variable.dtype
-        if self._quantize and is_quantized(shape, dtype):
-            return "int8"
-        halved = id(variable) in self._halved and dtype == "float32" and len(shape) >= 2
-        return "bfloat16" if halved else "float32"
-
-    def _bytes(self, variable):
-        size = {"int8": 1, "bfloat16": 2}.get(self._form(variable))
-        return int(np.prod(variable.shape)) * (size or np.dtype(variable.dtype).itemsize)
 
 
 class _Reads(keras.StatelessScope):
@@ -168,6 +192,18 @@ def _policies(encoder):
         for layer, other in pairs
         if layer.dtype_policy.name != other.dtype_policy.name
     ]
+
+
+def _form(variable, quantize, halved):
+    shape, dtype = variable.shape, variable.dtype
+    if quantize and is_quantized(shape, dtype):
+        return "int8"
+    return "bfloat16" if halved and dtype == "float32" and len(shape) >= 2 else "own"
+
+
+def _bytes(variable, form):
+    size = {"int8": 1, "bfloat16": 2}.get(form) or np.dtype(variable.dtype).itemsize
+    return int(np.prod(variable.shape)) * size
 
 
 def _check_bytes(count):
