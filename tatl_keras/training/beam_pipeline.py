@@ -7,6 +7,8 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import AsSingleton, TaggedOutput
 from apache_beam.utils.shared import Shared
 
+from tatl_keras import _beam_files
+from tatl_keras._beam import COUNTERS
 from tatl_keras.data.pictures import look_at
 from tatl_keras.features import FeatureCache
 from tatl_keras.features.batches import default_batch_size
@@ -15,11 +17,9 @@ from tatl_keras.features.keys import row_key
 from tatl_keras.training import beam_files
 from tatl_keras.training.packing import unpack
 
-COUNTERS = "tatl_keras"
 _FAILED, _GOOD = "failed", "good"
 _KEYED = tuple[bytes, tuple[str, str, bytes]]  # (key, (name, path, contents))
 _FEW_ROWS, _GROUPS = 128, 16  # so that several workers have something to do
-_WEB = ("http:", "https:")
 
 
 class EncodeRows(beam.PTransform):
@@ -118,7 +118,7 @@ class _Look(beam.DoFn):
             if isinstance(value, str):
                 path = value
             try:
-                value = _picture(path) if path else value
+                value = _beam_files.read_picture(path) if path else value
             except OSError as error:
                 yield TaggedOutput(_FAILED, _failure(row, f"unreadable picture: {error}"))
                 return
@@ -181,7 +181,7 @@ class _Encode(beam.DoFn):
         Metrics.counter(COUNTERS, f"{self._modality}_encoded").inc(len(keys))
 
     def _make_filler(self):
-        encoder, preprocessor, augmentation = unpack(beam_files.read(self._packed))
+        encoder, preprocessor, augmentation = unpack(_beam_files.read(self._packed))
         cache = FeatureCache(augmentation=augmentation, **self._options)
         filler = Filler(
             self._modality, encoder, cache, preprocessor, self._parts,
@@ -198,18 +198,8 @@ class _Encode(beam.DoFn):
         return filler
 
 
-def _picture(path):
-    """The bytes of a picture's file."""
-    if path.startswith(_WEB):
-        raise OSError("web addresses are not read: download the picture and name the file")
-    try:
-        return beam_files.read(path)
-    except FileNotFoundError:
-        raise OSError(f"no such file: {path}") from None
-
-
 def _unchanged(path, key):
-    value = _picture(path)
+    value = _beam_files.read_picture(path)
     if row_key(value) != key:
         raise OSError(f"the file changed while it was being encoded: {path}")
     return value

@@ -5,13 +5,13 @@ import os
 import time
 import uuid
 
+from tatl_keras import _beam
 from tatl_keras.features import FeatureCache
 from tatl_keras.features.filling import SHARD_ROWS
 from tatl_keras.features.space import DESCRIPTION
 from tatl_keras.training.feature_cache import what_to_encode
 
 FAILED = "failed.jsonl"
-_DIRECT = (None, "DirectRunner")
 
 
 def encode_with_beam(
@@ -83,34 +83,34 @@ def encode_with_beam(
     >>> done["image"], done["failed"]
     ({'encoded': 6, 'found': 0}, 0)
     """
-    _check_positive(
+    _beam.check_positive(
         shard_rows=shard_rows, **({} if batch_size is None else {"batch_size": batch_size})
     )
-    beam = _import_beam()
-    from tatl_keras.training import beam_files
+    beam = _beam.import_beam("encode_with_beam")
+    from tatl_keras import _beam_files
 
     encoders, preprocessor, uses = what_to_encode(encoders, preprocessor, uses)
     frozen = {modality: encoder for modality, encoder in encoders.items() if encoder.frozen}
     if not frozen:
         raise ValueError("`encoders` must have a frozen encoder. Received: none that is frozen")
     cache, directory = _where(cache, directory)
-    staging = beam_files.join(directory, f".beam-{uuid.uuid4().hex}")
+    staging = _beam_files.join(directory, f".beam-{uuid.uuid4().hex}")
     start = time.monotonic()
     try:
-        pipeline = _pipeline(beam, pipeline_options)
+        pipeline = _beam.make_pipeline(beam, pipeline_options)
         rows = pipeline | "rows" >> _source(beam, examples, staging)
         _build(
             rows, frozen, cache, directory, staging, preprocessor=preprocessor, uses=uses,
             batch_size=batch_size, augmented=augmented, shard_rows=shard_rows,
         )  # fmt: skip
-        counts = _run(beam, pipeline)
-        failed = beam_files.read(beam_files.join(staging, FAILED)).splitlines(keepends=True)
-        listed = beam_files.join(directory, FAILED)
-        beam_files.remove(listed)
+        counts = _beam.run(beam, pipeline)
+        failed = _beam_files.read(_beam_files.join(staging, FAILED)).splitlines(keepends=True)
+        listed = _beam_files.join(directory, FAILED)
+        _beam_files.remove(listed)
         if failed:
-            beam_files.write(listed, b"".join(sorted(failed)))
+            _beam_files.write(listed, b"".join(sorted(failed)))
     finally:
-        beam_files.remove(staging + "/", staging)
+        _beam_files.remove(staging + "/", staging)
     kinds = ("encoded", "found")
     done = {m: {kind: counts.get(f"{m}_{kind}", 0) for kind in kinds} for m in frozen}
     seconds = round(time.monotonic() - start, 3)
@@ -133,38 +133,24 @@ def _where(cache, directory):
 
 def _source(beam, examples, staging):
     """The transform that makes rows."""
-    from tatl_keras.training import beam_files
+    from tatl_keras import _beam_files
 
     if isinstance(examples, beam.PTransform):
         return examples
-    if hasattr(examples, "rows"):
-        if examples.rows is None:
-            raise ValueError(
-                "`examples` must be pictures in files. Received: a data set of TFDS, which is read "
-                "in its own order. Use `encode`."
-            )
-        path = beam_files.join(staging, "rows.jsonl")
-        located = examples.rows.assign(image=examples.rows["image"].map(_absolute))
-        lines = located[["id", "image", "text"]].to_dict("records")
-        beam_files.write(path, b"".join(json.dumps(row).encode() + b"\n" for row in lines))
-        return beam.io.ReadFromText(path) | beam.Map(json.loads)
-    if isinstance(examples, (list, tuple)) and all(isinstance(row, dict) for row in examples):
-        return beam.Create(examples)
-    raise ValueError(
-        "`examples` must be a data set of `data.load`, a list of dicts or a Beam transform. "
-        f"Received: examples={examples!r:.80}"
-    )
-
-
-def _absolute(path):
-    return path if not path or "://" in path else os.path.abspath(path)
+    rows = _beam.rows_of(examples, ", a Beam transform")
+    if not hasattr(examples, "rows"):
+        return beam.Create(rows)
+    path = _beam_files.join(staging, "rows.jsonl")
+    _beam_files.write(path, b"".join(json.dumps(row).encode() + b"\n" for row in rows))
+    return beam.io.ReadFromText(path) | beam.Map(json.loads)
 
 
 def _build(rows, encoders, cache, directory, staging, *, uses, augmented, preprocessor, **sizes):
     """Adds the steps behind the rows to the pipeline, and makes the folders."""
     import apache_beam as beam
 
-    from tatl_keras.training import beam_files, beam_pipeline, packing
+    from tatl_keras import _beam_files
+    from tatl_keras.training import beam_pipeline, packing
 
     rows, failed = beam_pipeline.check_rows(rows)
     rows, failures = rows | beam.Reshuffle(), [failed]
@@ -172,14 +158,14 @@ def _build(rows, encoders, cache, directory, staging, *, uses, augmented, prepro
     for modality, encoder in encoders.items():
         parts = ("pooled", *(["tokens"] if f"{modality}_tokens" in uses else []))
         spaces = cache.spaces(modality, encoder, preprocessor, parts, augmented)
-        folders = {space.id: beam_files.join(directory, space.id) for space in spaces}
+        folders = {space.id: _beam_files.join(directory, space.id) for space in spaces}
         for space in spaces:
             text = json.dumps(space.description, indent=1)
-            beam_files.write(beam_files.join(folders[space.id], DESCRIPTION), text.encode())
+            _beam_files.write(_beam_files.join(folders[space.id], DESCRIPTION), text.encode())
         views = augmented and cache.views and modality == "image"
         augmentation = cache.augmentation if views else None
-        packed = beam_files.join(staging, f"{modality}.npz")
-        beam_files.write(packed, packing.pack(encoder, preprocessor, augmentation))
+        packed = _beam_files.join(staging, f"{modality}.npz")
+        _beam_files.write(packed, packing.pack(encoder, preprocessor, augmentation))
         options = {name: getattr(cache, name) for name in (names if views else names[:-1])}
         shared = beam_pipeline.shared()
         unique, failed = beam_pipeline.look_at_rows(rows, modality)
@@ -190,52 +176,5 @@ def _build(rows, encoders, cache, directory, staging, *, uses, augmented, prepro
             )
             failures.append(unique | encode)
     lines = failures | beam.Flatten() | "to JSON" >> beam.Map(json.dumps)
-    path = beam_files.join(staging, FAILED)
+    path = _beam_files.join(staging, FAILED)
     lines | "failed" >> beam.io.WriteToText(path, shard_name_template="")
-
-
-def _pipeline(beam, options):
-    """A pipeline; the DirectRunner is Beam's own in Python, which needs nothing else."""
-    from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
-    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-
-    if not isinstance(options, PipelineOptions):
-        options = PipelineOptions([] if options is None else list(options))
-    direct = options.view_as(StandardOptions).runner in _DIRECT
-    return beam.Pipeline(runner=FnApiRunner() if direct else None, options=options)
-
-
-def _run(beam, pipeline):
-    """Runs a pipeline to its end; returns its counters."""
-    from tatl_keras.training.beam_pipeline import COUNTERS
-
-    try:
-        result = pipeline.run()
-        result.wait_until_finish()
-    except Exception as error:  # often with the traceback of a worker as its text
-        words = [line for line in str(error).splitlines() if line.strip()]
-        raise RuntimeError(f"The pipeline failed: {words[-1] if words else error!r}") from error
-    wanted = beam.metrics.MetricsFilter().with_namespace(COUNTERS)
-    found = result.metrics().query(wanted)["counters"]
-    counts = {}
-    for counter in found:
-        name = counter.key.metric.name
-        counts[name] = counts.get(name, 0) + counter.result
-    return counts
-
-
-def _check_positive(**sizes):
-    for name, value in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"`{name}` must be an int of at least 1. Received: {name}={value!r}")
-
-
-def _import_beam():
-    try:
-        import apache_beam
-    except ImportError as error:
-        raise ImportError(
-            "`encode_with_beam` needs apache-beam, which is not installed. "
-            "Install tatl_keras[beam]."
-        ) from error
-    return apache_beam

@@ -16,6 +16,7 @@ from tatl_keras.features import filling
 
 beam = pytest.importorskip("apache_beam", reason="needs apache-beam, the extra `beam`")
 
+from tatl_keras import _beam_files  # noqa: E402
 from tatl_keras.training import beam_pipeline  # noqa: E402
 from tests.training.bucket import Bucket  # noqa: E402
 
@@ -225,11 +226,11 @@ def test_a_picture_that_changes_meanwhile_is_not_kept_under_its_old_key(
     changed = examples.rows["image"].iloc[4]
     reads = []
 
-    def picture(path, original=beam_pipeline._picture):
+    def picture(path, original=_beam_files.read_picture):
         reads.append(path)
         return original(path) + (b" " if reads.count(changed) == 2 and path == changed else b"")
 
-    monkeypatch.setattr(beam_pipeline, "_picture", picture)
+    monkeypatch.setattr(_beam_files, "read_picture", picture)
     done = training.encode_with_beam(examples, pictures, "cache")
     assert done["failed"] == 1 and done["image"]["encoded"] == 19
     assert "the file changed while it was being encoded" in failures("cache")[examples.ids[4]][1]
