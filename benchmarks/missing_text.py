@@ -28,7 +28,7 @@ from conditions import write_results
 from peer import fit_peer, unit
 
 from tatl_keras import training, zoo
-from tatl_keras.training.reliability import reliability
+from tatl_keras._reliability import reliability
 
 _DATA = flags.DEFINE_string("data", None, "Folder with manifest.jsonl, splits.json.", required=True)
 _SETS = flags.DEFINE_list("sets", ["k8", "full80", "k4", "k2", "k1"], "Training sets.")

@@ -4,15 +4,11 @@ import dataclasses
 
 import numpy as np
 
+from tatl_keras._probabilities import log_softmax
+
 _LEAST_SPREAD = 0.01  # of logits, in nats
 _STEPS = 50
 _HALVINGS = 30
-
-
-def log_softmax(scores):
-    """Logarithm of softmax over the last axis, in the dtype of `scores`."""
-    shifted = scores - scores.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
 def combine(scales, scores):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tatl_keras.training.calibration import log_softmax
+from tatl_keras._probabilities import log_softmax
 
 _MEMORY = 8
 _HALVINGS = 30

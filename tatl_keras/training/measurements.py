@@ -3,8 +3,8 @@
 import numpy as np
 
 from tatl_keras._paired import interval
+from tatl_keras._reliability import reliability
 from tatl_keras.training.paired_runs import CONDITIONS
-from tatl_keras.training.reliability import reliability
 from tatl_keras.training.robustness import robustness_curve
 from tatl_keras.training.shapley import shapley
 

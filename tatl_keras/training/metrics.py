@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from tatl_keras._probabilities import log_softmax
+
 
 def classification_metrics(labels, logits, class_names, majority_class=None):
     """Accuracy, loss, each class's share, and the baseline that needs no model.
@@ -51,7 +53,7 @@ def classification_metrics(labels, logits, class_names, majority_class=None):
     return {
         "num_examples": len(labels),
         "accuracy": float(correct.sum() / len(labels)),
-        "loss": float(np.mean(-_log_softmax(logits)[np.arange(len(labels)), labels])),
+        "loss": float(np.mean(-log_softmax(logits)[np.arange(len(labels)), labels])),
         "majority": {
             "class": class_names[majority],
             "accuracy": float(counts[majority] / len(labels)),
@@ -62,8 +64,3 @@ def classification_metrics(labels, logits, class_names, majority_class=None):
         },
         "confusion": confusion.tolist(),
     }
-
-
-def _log_softmax(logits):
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from tatl_keras._paired import interval, t_quantile, t_within
+from tatl_keras._reliability import reliability
 from tatl_keras.training.paired_splits import draw_splits, units_of
-from tatl_keras.training.reliability import reliability
 from tatl_keras.training.robustness import robustness_curve
 from tatl_keras.training.shapley import shapley
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tatl_keras import data, training, zoo
+from tatl_keras._probabilities import log_softmax
 from tatl_keras.training import head_rows
-from tatl_keras.training.calibration import log_softmax
 from tatl_keras.training.class_text_solver import ClassTextSearch
 from tatl_keras.training.folds import balanced_folds
 from tatl_keras.training.head_rows import HeadRows
