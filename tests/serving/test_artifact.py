@@ -6,7 +6,10 @@ import shutil
 
 import tensorflow as tf
 
+from tatl_keras import _predict_protos as protos
 from tatl_keras import serving
+from tatl_keras.models.artifact import warm_up
+from tatl_keras.models.lint import saved_model
 
 
 def test_the_lint_finds_any_change(directory, tmp_path):
@@ -33,3 +36,20 @@ def test_an_export_has_them(directory):
     folder = pathlib.Path(directory)
     names = json.loads((folder / "class_names.json").read_text(encoding="utf-8"))
     assert names == [n.decode() for n in tf.saved_model.load(directory).class_names().numpy()]
+
+
+def test_warm_up_asks_all_signatures(directory, tmp_path):
+    """And the model answers, in a session."""
+    copy = tmp_path / "1"
+    shutil.copytree(directory, copy)
+    asked = set(dict(saved_model.read(copy).signatures()))
+    assert warm_up.write_warm_up(copy) == len(asked) + 2
+    log = protos.message("PredictionLog")
+    path = str(copy / "assets.extra" / "tf_serving_warmup_requests")
+    requests = [
+        log.FromString(record).predict_log.request
+        for record in tf.data.TFRecordDataset(path).as_numpy_iterator()
+    ]
+    assert {request.model_spec.signature_name for request in requests} == asked
+    assert {"serving_default", "classify", "embed", "tensors"} <= asked
+    assert "warm_up" not in {finding.rule for finding in serving.lint(copy)}
