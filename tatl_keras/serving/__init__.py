@@ -1,6 +1,8 @@
 """Exported models: loading them without Keras, and checking that a server can serve them."""
 
+from tatl_keras.models.artifact.temperature import fit_temperature
 from tatl_keras.models.lint import Finding, lint
+from tatl_keras.serving.effect import Effect, measure_effect
 from tatl_keras.serving.loaded import LoadedModel, load
 from tatl_keras.serving.models_config import ModelsConfig
 from tatl_keras.serving.onnx_file import to_onnx
@@ -16,12 +18,15 @@ from tatl_keras.serving.versions import (
 )
 
 __all__ = [
+    "Effect",
     "Finding",
     "LoadedModel",
     "ModelsConfig",
+    "fit_temperature",
     "lint",
     "list_versions",
     "load",
+    "measure_effect",
     "next_version",
     "predict_with_beam",
     "prune",
