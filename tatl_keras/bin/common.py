@@ -22,6 +22,9 @@ OUTPUT = flags.DEFINE_string("output", None, "Where to write.")
 OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace what an earlier run wrote.")
 SPLIT = flags.DEFINE_string("split", None, "Which examples of --data: a split's name, or all.")
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 32, "Examples in one step.", lower_bound=1)
+RUNNER = flags.DEFINE_string(
+    "runner", None, "Beam's runner: DirectRunner, DataflowRunner, FlinkRunner, SparkRunner …"
+)
 REGISTER = flags.DEFINE_list(
     "register",
     [],
@@ -159,6 +162,16 @@ def check_output():
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"--output must be in a folder that exists. Received: {path!r}")
+
+
+def check_beam_flags(arguments):
+    """Raises an error for words that are no flags of Beam, or that come without `--runner`."""
+    wrong = [word for word in arguments if not word.startswith("--")]
+    if wrong or (arguments and RUNNER.value is None):
+        raise app.UsageError(
+            "there must be flags only; those of Beam stand behind -- and come with --runner. "
+            f"Received: {(wrong or arguments)[0]!r}"
+        )
 
 
 def program_flags(module):

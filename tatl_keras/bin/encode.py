@@ -32,10 +32,7 @@ flags.adopt_module_key_flags(cache_flags)
 _MODEL_FLAGS = ("image_preset", "text_preset", "image_size", "sequence_length", "model_args")
 for _name in ("split", "batch_size", *_MODEL_FLAGS, "mixed_precision", "seed"):
     flags.declare_key_flag(_name)
-_RUNNER = flags.DEFINE_string(
-    "runner", None, "Beam's runner: DirectRunner, DataflowRunner, FlinkRunner, SparkRunner …"
-)
-for _name in ("register", "smoke", "debug"):
+for _name in ("runner", "register", "smoke", "debug"):
     flags.declare_key_flag(_name)
 
 HELP = {
@@ -66,7 +63,7 @@ def main(arguments):
         else:
             model, directory, load = train.build(2), cache_flags.FEATURE_CACHE.value, _load
         cache = cache_flags.load(model, flags.FLAGS.seed)
-        if _RUNNER.value is None:
+        if common.RUNNER.value is None:
             done = _encode_here(model, load, cache, directory)
         else:
             done = _encode_with_beam(model, load, cache, directory, arguments)
@@ -86,16 +83,11 @@ def _check_flags(arguments):
     where = cache_flags.FEATURE_CACHE.value
     if where in ("auto", "memory", "none") and not common.SMOKE.value:
         raise app.UsageError(f"--feature_cache must be a folder. Received: {where}")
-    if "://" in where and _RUNNER.value is None:
+    if "://" in where and common.RUNNER.value is None:
         raise app.UsageError(
             f"--feature_cache must be a folder without --runner. Received: {where}"
         )
-    wrong = [word for word in arguments if not word.startswith("--")]
-    if wrong or (arguments and _RUNNER.value is None):
-        raise app.UsageError(
-            "there must be flags only; those of Beam stand behind -- and come with --runner. "
-            f"Received: {(wrong or arguments)[0]!r}"
-        )
+    common.check_beam_flags(arguments)
 
 
 def _load(**overrides):
@@ -120,7 +112,7 @@ def _encode_with_beam(model, load, cache, directory, arguments):
     examples = load(verify=None)
     done = tatl_keras.training.encode_with_beam(
         examples, model, cache, directory=directory, batch_size=_batch_size(),
-        augmented=_augmented(), pipeline_options=[f"--runner={_RUNNER.value}", *arguments],
+        augmented=_augmented(), pipeline_options=[f"--runner={common.RUNNER.value}", *arguments],
     )  # fmt: skip
     skipped = len(examples.summary["skipped"])
     return done | {"rows": done["rows"] + skipped, "failed": done["failed"] + skipped}
@@ -157,7 +149,7 @@ def _report(done, seconds, directory):
         rows.append([kind, *(f"{done[modality][kind]:,}" for modality in counted)])
     size = "" if "://" in directory else f"; {_size(directory) / (1 << 20):,.1f} MiB in the cache"
     failed = f"{done['failed']:,} failed"
-    if done["failed"] and _RUNNER.value is not None:
+    if done["failed"] and common.RUNNER.value is not None:
         failed += f" (see {os.path.join(directory, 'failed.jsonl')})"
     rate = f"{done['rows'] / seconds:,.1f} examples/s with loading"
     return f"{records.table(rows)}\n{done['rows']:,} examples, {failed}, {rate}{size}"

@@ -3,12 +3,18 @@
     tatl-predict --model=runs/pets cat.jpg dog.jpg
     tatl-predict --model=runs/pets cat.jpg --text="sleeps on a keyboard"
     tatl-predict --model=saved_models/pets/1 --data=new.csv --output=predictions.jsonl
+    tatl-predict --model=saved_models/pets/1 --data=new.csv --output=predictions \\
+        --runner=DirectRunner -- --direct_num_workers=4 --direct_running_mode=multi_processing
 
 Pictures and texts come from the command line or from --data; labels are not needed. Each row of
 the output has id, label, probability and evidence: what of the row the model could read. Where that
 is nothing ("none"; an export says valid=False), the answer is how frequent each class was in
 training. A row whose picture cannot be read has an error instead, stands at the end, and makes the
 exit status 1; one with more pixels than the export takes counts as without picture.
+
+With --runner an Apache Beam pipeline asks an exported model (pip install tatl_keras[beam]); flags
+of Beam stand behind --. --output is then a folder, or an address such as gs://…, of files with the
+rows in the order of --data; those that could not be read stand in their places.
 """
 
 import contextlib
@@ -17,6 +23,7 @@ import sys
 
 from absl import app, flags
 
+import tatl_keras
 from tatl_keras.bin import common, data_flags, predictors, records
 
 flags.declare_key_flag("model")
@@ -33,15 +40,15 @@ _FORMAT = flags.DEFINE_enum(
     "format", None, ["table", "jsonl"], "Default: table on the screen, jsonl in a file."
 )
 _TOP_K = flags.DEFINE_integer("top_k", 1, "How many classes to show.", lower_bound=1)
-for _name in ("register", "smoke", "debug"):
+for _name in ("runner", "register", "smoke", "debug"):
     flags.declare_key_flag(_name)
 
 HELP = {
     "model": "Workdir of tatl-train, .keras file, folder of save_to_preset, or exported folder.",
     "data": "Manifest, folder or tfds:NAME; labels are not read.",
     "split": "Which examples of --data. Default: all.",
-    "output": "File to write to instead of the screen.",
-    "overwrite": "Replace --output if it exists.",
+    "output": "File to write to instead of the screen; with --runner a folder.",
+    "overwrite": "Replace --output if it exists, or the predictions in it.",
 }
 
 
@@ -51,6 +58,8 @@ def run():
 
 def main(arguments):
     """Prints or writes one row per example; the status is 1 if some could not be read."""
+    if common.RUNNER.value is not None:
+        return _predict_with_beam(arguments)
     pictures = [*_IMAGE.value, *arguments]
     errors = []
     common.check_output()
@@ -72,8 +81,36 @@ def main(arguments):
             rows = predictors.predict(predictor, examples, top_k, batch_size)
     _write(rows + errors)
     failed = [row for row in rows + errors if "error" in row]
+    return _status(len(failed), len(rows + errors))
+
+
+def _predict_with_beam(arguments):
+    """Has Beam ask the export; prints how many files there are."""
+    common.check_beam_flags(arguments)
+    common.required(common.MODEL, data_flags.DATA, common.OUTPUT)
+    given = [flag for flag in (_IMAGE, _TEXT, _FORMAT) if flag.value]
+    if given or common.SMOKE.value:
+        name = given[0].name if given else common.SMOKE.name
+        raise app.UsageError(f"--runner must come without --{name}: it reads --data, writes jsonl.")
+    nothing = predictors.Predictor(None)  # the workers load the model
+    examples = predictors.load_examples(nothing, common.SPLIT.value, verify=None)
+    done = tatl_keras.serving.predict_with_beam(
+        common.MODEL.value, examples, common.OUTPUT.value, top_k=_TOP_K.value,
+        batch_size=common.BATCH_SIZE.value, overwrite=common.OVERWRITE.value,
+        pipeline_options=[f"--runner={common.RUNNER.value}", *arguments],
+    )  # fmt: skip
+    skipped = examples.summary.get("skipped", [])
+    for row in skipped:
+        print(f"{row['id']}: {row['reason']}", file=sys.stderr)
+    rate = done["rows"] / done["seconds"]
+    print(f"{done['rows']:,} rows in {done['files']:,} files, {rate:,.1f} examples/s with loading")
+    return _status(done["failed"] + len(skipped), done["rows"] + len(skipped))
+
+
+def _status(failed, count):
+    """The exit status, and what is said when it is not 0."""
     if failed:
-        print(f"{len(failed)} of {len(rows + errors)} examples could not be read", file=sys.stderr)
+        print(f"{failed} of {count} examples could not be read", file=sys.stderr)
     return 1 if failed else 0
 
 

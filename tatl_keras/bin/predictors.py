@@ -40,15 +40,14 @@ class Predictor:
         Yields:
             Floats (B, num_classes) and a list of B strings, what each answer rests on.
         """
-        import numpy as np
         import tensorflow as tf
+
+        from tatl_keras.serving import prediction_rows
 
         if isinstance(self.model, tatl_keras.serving.LoadedModel):
             for batch in examples.batch(batch_size).as_numpy_iterator():
                 answer = self.model.answer(batch["image"], batch["text"], batch_size)
-                prior = tf.nn.softmax(answer["logits"]).numpy()  # of what is not `valid`
-                valid = answer["valid"][:, None]
-                probabilities = np.where(valid, answer["probabilities"], prior)
+                probabilities = prediction_rows.complete_probabilities(answer)
                 yield probabilities, [found.decode() for found in answer["evidence"]]
             return
         evidence = tatl_keras.models.evidence
@@ -91,7 +90,7 @@ def open_model(path):
     )
 
 
-def load_examples(predictor, split=None):
+def load_examples(predictor, split=None, **overrides):
     """Loads the examples of `--data`; rows that cannot be read are left out and listed.
 
     A named split is divided off as in training, for which labels are needed; otherwise they are
@@ -100,6 +99,7 @@ def load_examples(predictor, split=None):
     Args:
         predictor: `Predictor`.
         split: name of a split, or `None` for every row.
+        **overrides: as of `load_manifest`, where the model has no run of its own.
 
     Returns:
         A data set of `data.load`, without labels.
@@ -107,10 +107,10 @@ def load_examples(predictor, split=None):
     config = predictor.config
     if split in (None, "all"):
         columns = {name: config["flags"][name] for name in _COLUMN_FLAGS} if config else None
-        return load_manifest(data_flags.DATA.value, columns)
+        return load_manifest(data_flags.DATA.value, columns, **overrides)
     if config:
         return _without_labels(trained.load_split(config, split, on_bad="skip"))
-    return _without_labels(data_flags.load(split, on_bad="skip"))
+    return _without_labels(data_flags.load(split, on_bad="skip", **overrides))
 
 
 def load_manifest(source, columns=None, **overrides):
@@ -172,12 +172,13 @@ def predict(predictor, examples, top_k, batch_size):
     Returns:
         A list of dicts in the order of the examples; those that could not be read come last.
     """
+    from tatl_keras.serving import prediction_rows
+
     names, ids, rows = predictor.class_names, iter(examples.ids), []
     for probabilities, evidence in predictor.answers(examples, batch_size):
         for values, found in zip(probabilities, evidence, strict=True):
-            order = values.argsort(kind="stable")[::-1][:top_k]
-            top = [{"label": names[i], "probability": round(float(values[i]), 6)} for i in order]
-            rows.append({"id": next(ids), **top[0], "evidence": found, "top": top})
+            row = prediction_rows.prediction_row(values, found, names, top_k)
+            rows.append({"id": next(ids), **row})
     skipped = examples.summary.get("skipped", [])
     return rows + [{"id": row["id"], "error": row["reason"]} for row in skipped]
 
@@ -191,6 +192,6 @@ def smoke(stack):
 def _without_labels(examples):
     """The same examples without their labels; as everywhere, `map` loses the attributes."""
     bare = examples.map(lambda x, y: x)
-    bare.ids = examples.ids
+    bare.ids, bare.rows = examples.ids, getattr(examples, "rows", None)
     bare.summary = {name: v for name, v in examples.summary.items() if name != "skipped"}
     return bare

@@ -172,6 +172,47 @@ def test_models_that_are_none(tmp_path, exported):
         assert outcome.status == 1 and message in outcome.err
 
 
+def test_with_a_runner(exported, manifest, pictures, tmp_path):
+    table = pandas.read_csv(manifest).head(12)
+    table["image"] = [str(manifest.parent / name) for name in table["image"]]
+    (tmp_path / "broken.png").write_bytes(pictures[0].read_bytes()[:60])
+    table.loc[5, "image"] = str(tmp_path / "broken.png")
+    table.to_csv("new.csv", index=False)
+    words = [f"--model={exported}", "--data=new.csv", "--top_k=2", "--batch_size=4"]
+    runner = ["--runner=DirectRunner", "--", "--direct_num_workers=1"]
+    outcome = run_program("predict", *words, "--output=out", *runner)
+    assert outcome.status == 1 and "1 of 12 examples could not be read" in outcome.err
+    assert outcome.out.startswith("12 rows in 1 files, ")
+    found = read_lines("out/predictions-00000-of-00001.jsonl")
+    alone = run_program("predict", *words, "--output=alone.jsonl")
+    assert alone.status == 1
+    wanted = {row["id"]: row for row in read_lines("alone.jsonl")}
+    assert [row["id"] for row in found] == [str(name) for name in table["id"]]
+    for row in found:
+        want = wanted[row["id"]]
+        assert ("error" in row) is ("error" in want) is (row["id"] == str(table["id"][5]))
+        assert row.get("label") == want.get("label")
+        if "label" in row:
+            values = [[top["probability"] for top in one["top"]] for one in (row, want)]
+            np.testing.assert_allclose(*values, atol=2 * REPORTED)
+    outcome = run_program("predict", *words, "--output=out", *runner)
+    assert outcome.status == 1 and "`output` must hold no predictions" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["cat.jpg"], "those of Beam stand behind -- and come with --runner. Received: 'cat.jpg'"),
+        (["--output=out"], "--data must be given."),
+        (["--data=a.csv", "--output=o", "--format=table"], "--runner must come without --format"),
+        (["--data=a.csv", "--output=o", "--smoke"], "--runner must come without --smoke"),
+    ],
+)
+def test_wrong_command_lines_with_a_runner(words, message):
+    outcome = run_program("predict", "--model=run", "--runner=DirectRunner", *words)
+    assert outcome.status == 2 and message in outcome.err
+
+
 def test_smoke(smoke_run):
     words = [f"--model={smoke_run}", "--smoke", "--format=jsonl", "--top_k=2"]
     rows = [json.loads(line) for line in succeed("predict", *words).out.splitlines()]
