@@ -13,6 +13,7 @@ from tatl_keras.models.artifact.batching import write_batching
 from tatl_keras.models.artifact.class_names import write_class_names
 from tatl_keras.models.artifact.manifest import write_manifest
 from tatl_keras.models.artifact.signatures import name_methods, serving_module
+from tatl_keras.models.artifact.warm_up import write_warm_up
 from tatl_keras.models.artifact.weights import ExportedWeights
 from tatl_keras.models.few_shot_head import CLASS_TEXT_HEADS
 from tatl_keras.models.lint import lint
@@ -137,6 +138,7 @@ def export(
         name_methods(beside)
         write_class_names(beside, model)
         write_batching(beside)
+        write_warm_up(beside, examples)
         about = {"options": forms, "training_config": training_config, "metrics": metrics}
         write_manifest(beside, model, **limits, **about)
         _check_servable(beside)

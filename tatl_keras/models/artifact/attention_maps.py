@@ -51,8 +51,7 @@ def attention_maps(fusion, features, grid):
 
 def words_of(tokenizer, token_ids, padding_mask):
     """The pieces (B, L) into which texts were cut, as strings; "" for padding."""
-    size = tokenizer.vocabulary_size()
-    vocabulary = np.array([tokenizer.id_to_token(place).encode() for place in range(size)], object)
+    vocabulary = np.array([piece.encode() for piece in tokenizer.get_vocabulary()], object)
     return tf.where(padding_mask > 0, tf.gather(tf.constant(vocabulary), token_ids), "")
 
 
