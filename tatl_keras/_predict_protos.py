@@ -8,10 +8,12 @@ import functools
 
 import numpy as np
 import tensorflow as tf
-from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
+from google.protobuf import any_pb2, message_factory, wrappers_pb2
 from tensorflow.core.example import example_pb2
 from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
+
+from tatl_keras._descriptors import make_pool
 
 PACKAGE = "tensorflow.serving"
 # Number of ModelVersionStatus.state → name.
@@ -19,11 +21,7 @@ STATES = {0: "UNKNOWN", 10: "START", 20: "LOADING", 30: "AVAILABLE", 40: "UNLOAD
 
 _FILE = "tatl_keras/predict_protos.proto"
 _NEEDED = (any_pb2, wrappers_pb2, example_pb2, tensor_pb2, meta_graph_pb2)
-_KINDS = {"float": 2, "int64": 3, "int32": 5, "string": 9}
-_MESSAGE = 11
-# Message → fields: number, name, type and, where there is one, oneof. A type is a scalar, a message
-# here or, with dots, elsewhere; "*" repeats it, "map " maps strings to it. Enums are int32: the
-# bytes are the same.
+# As `make_pool` takes them.
 _MESSAGES = {
     "ModelSpec": [
         (1, "name", "string"),
@@ -163,46 +161,4 @@ def to_array(tensor):
 
 @functools.cache
 def _pool():
-    pool, known = descriptor_pool.DescriptorPool(), set()
-
-    def add(file):
-        if file.name not in known:
-            known.add(file.name)
-            for other in file.dependencies:
-                add(other)
-            pool.AddSerializedFile(file.serialized_pb)
-
-    for module in _NEEDED:
-        add(module.DESCRIPTOR)
-    file = descriptor_pb2.FileDescriptorProto(name=_FILE, package=PACKAGE, syntax="proto3")
-    file.dependency.extend(module.DESCRIPTOR.name for module in _NEEDED)
-    for name, fields in _MESSAGES.items():
-        _describe(file.message_type.add(name=name), f".{PACKAGE}.{name}", fields)
-    pool.AddSerializedFile(file.SerializeToString())
-    return pool
-
-
-def _describe(described, full_name, fields):
-    oneofs = []
-    for number, name, kind, *oneof in fields:
-        field = described.field.add(name=name, number=number, label=1)
-        if kind.startswith("map "):
-            entry = "".join(part.capitalize() for part in name.split("_")) + "Entry"
-            nested = described.nested_type.add(name=entry)
-            nested.options.map_entry = True
-            parts = [(1, "key", "string"), (2, "value", kind.removeprefix("map "))]
-            _describe(nested, f"{full_name}.{entry}", parts)
-            field.label, field.type, field.type_name = 3, _MESSAGE, f"{full_name}.{entry}"
-            continue
-        if kind.startswith("*"):
-            field.label, kind = 3, kind[1:]
-        if kind in _KINDS:
-            field.type = _KINDS[kind]
-        else:
-            field.type = _MESSAGE
-            field.type_name = f".{kind}" if "." in kind else f".{PACKAGE}.{kind}"
-        if oneof:
-            if oneof[0] not in oneofs:
-                oneofs.append(oneof[0])
-                described.oneof_decl.add(name=oneof[0])
-            field.oneof_index = oneofs.index(oneof[0])
+    return make_pool(_FILE, PACKAGE, _MESSAGES, _NEEDED)

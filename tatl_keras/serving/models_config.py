@@ -1,45 +1,42 @@
 """`models.config`: which versions of which models a server loads, and what they are called."""
 
+import functools
 import os
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+from google.protobuf import message_factory, text_format
 
+from tatl_keras._descriptors import make_pool
 from tatl_keras._files import write_whole
 from tatl_keras.serving import versions
 
-# The parts of tensorflow_serving/config/*.proto that are understood, of package tensorflow.serving:
-# message → field → (number, type); a list is a repeated field, the names of `_ONE_OF` exclude each
-# other.
+# The parts of tensorflow_serving/config/*.proto that are understood, as `make_pool` takes them.
+_PACKAGE = "tensorflow.serving"
 _MESSAGES = {
-    "ModelServerConfig": {"model_config_list": (1, "ModelConfigList")},
-    "ModelConfigList": {"config": (1, ["ModelConfig"])},
-    "ModelConfig": {
-        "name": (1, "string"),
-        "base_path": (2, "string"),
-        "model_platform": (4, "string"),
-        "logging_config": (6, "LoggingConfig"),
-        "model_version_policy": (7, "ServableVersionPolicy"),
-        "version_labels": (8, ["VersionLabel"]),
-    },
-    "VersionLabel": {"key": (1, "string"), "value": (2, "int64")},
-    "ServableVersionPolicy": {
-        "latest": (100, "Latest"),
-        "all": (101, "All"),
-        "specific": (102, "Specific"),
-    },
-    "Latest": {"num_versions": (1, "uint32")},
-    "All": {},
-    "Specific": {"versions": (1, ["int64"])},
-    "LoggingConfig": {
-        "log_collector_config": (1, "LogCollectorConfig"),
-        "sampling_config": (2, "SamplingConfig"),
-    },
-    "LogCollectorConfig": {"type": (1, "string"), "filename_prefix": (2, "string")},
-    "SamplingConfig": {"sampling_rate": (1, "double")},
+    "ModelServerConfig": [(1, "model_config_list", "ModelConfigList")],
+    "ModelConfigList": [(1, "config", "*ModelConfig")],
+    "ModelConfig": [
+        (1, "name", "string"),
+        (2, "base_path", "string"),
+        (4, "model_platform", "string"),
+        (7, "model_version_policy", "ServableVersionPolicy"),
+        (8, "version_labels", "map int64"),
+        (6, "logging_config", "LoggingConfig"),
+    ],
+    "ServableVersionPolicy": [
+        (100, "latest", "Latest", "policy_choice"),
+        (101, "all", "All", "policy_choice"),
+        (102, "specific", "Specific", "policy_choice"),
+    ],
+    "Latest": [(1, "num_versions", "uint32")],
+    "All": [],
+    "Specific": [(1, "versions", "*int64")],
+    "LoggingConfig": [
+        (1, "log_collector_config", "LogCollectorConfig"),
+        (2, "sampling_config", "SamplingConfig"),
+    ],
+    "LogCollectorConfig": [(1, "type", "string"), (2, "filename_prefix", "string")],
+    "SamplingConfig": [(1, "sampling_rate", "double")],
 }
-_ONE_OF = "ServableVersionPolicy"
-_SCALARS = {"double": 1, "int64": 3, "string": 9, "uint32": 13}  # as in descriptor.proto
-_MESSAGE, _OPTIONAL, _REPEATED = 11, 1, 3
 
 
 class ModelsConfig:
@@ -89,7 +86,7 @@ class ModelsConfig:
         self._contents = self._read()
         try:
             text = self._contents.decode()
-            self._message = text_format.Parse(text, _classes()["ModelServerConfig"]())
+            self._message = text_format.Parse(text, _config_class()())
         except (UnicodeDecodeError, text_format.ParseError) as error:
             raise ValueError(
                 "`path` must be a ModelServerConfig as text, of fields that are understood. "
@@ -112,7 +109,7 @@ class ModelsConfig:
 
     def labels(self, name):
         """Dict from label to version, by label."""
-        return {pair.key: pair.value for pair in sorted(self._model(name).version_labels, key=_key)}
+        return dict(sorted(self._model(name).version_labels.items()))
 
     def served(self, name, present):
         """Which versions the server loads.
@@ -150,9 +147,8 @@ class ModelsConfig:
         if not labels:
             raise ValueError(f"`labels` must hold at least one label. Received: labels={labels}")
         config = self._model(name)
-        del config.version_labels[:]
-        for label, version in sorted(labels.items()):
-            config.version_labels.add(key=label, value=version)
+        config.version_labels.clear()
+        config.version_labels.update(labels)
         config.model_version_policy.specific.versions[:] = sorted({*labels.values(), *also})
 
     def named(self, base):
@@ -171,7 +167,7 @@ class ModelsConfig:
         for config in self._message.model_config_list.config:
             if os.path.basename(os.path.normpath(config.base_path)) == last:
                 policy = config.model_version_policy
-                found |= {pair.value for pair in config.version_labels}
+                found |= set(config.version_labels.values())
                 found |= set(policy.specific.versions)
                 if policy.WhichOneof("policy_choice") in (None, "latest"):
                     found |= set(self.served(config.name, versions.list_versions(base)))
@@ -206,26 +202,9 @@ class ModelsConfig:
         return found[0]
 
 
-def _key(pair):
-    return pair.key
-
-
-def _classes():
-    """Classes of messages, of descriptors that no other part of the process can see."""
-    file = descriptor_pb2.FileDescriptorProto(name="models_config.proto", syntax="proto3")
-    for name, fields in _MESSAGES.items():
-        message = file.message_type.add(name=name)
-        if name == _ONE_OF:
-            message.oneof_decl.add(name="policy_choice")
-        for field, (number, kind) in fields.items():
-            label = _REPEATED if isinstance(kind, list) else _OPTIONAL
-            kind = kind[0] if isinstance(kind, list) else kind
-            added = message.field.add(name=field, number=number, label=label)
-            added.type = _SCALARS.get(kind, _MESSAGE)
-            if kind not in _SCALARS:
-                added.type_name = f".{kind}"
-            if name == _ONE_OF:
-                added.oneof_index = 0
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClassesForFiles([file.name], pool)
+@functools.cache
+def _config_class():
+    pool = make_pool("tatl_keras/models_config.proto", _PACKAGE, _MESSAGES)
+    return message_factory.GetMessageClass(
+        pool.FindMessageTypeByName(f"{_PACKAGE}.ModelServerConfig")
+    )

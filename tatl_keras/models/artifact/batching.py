@@ -64,7 +64,7 @@ def write_batching(
     >>> "num_batch_threads { value: 8 }" in open(os.path.join(directory, BATCHING)).read()
     True
 
-    Reference: https://github.com/tensorflow/serving/blob/master/tensorflow_serving/batching/README.md
+    Reference: https://github.com/tensorflow/serving/tree/master/tensorflow_serving/batching
     """
     numbers = {
         "batch_timeout_micros": (batch_timeout_micros, 0),
