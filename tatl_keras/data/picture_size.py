@@ -5,7 +5,9 @@ import tensorflow as tf
 from tatl_keras.data.images import BMP, GIF, JPEG, PNG, is_webp, starts_with
 
 _HEAD = 32  # bytes, in which PNG, BMP and WebP say their size
-_STEPS, _STEP_BYTES = 4096, 192  # of the walk through a GIF, and one more for each 192 bytes
+# Of the walk through a GIF, one more for each 192 bytes, and the most.
+_STEPS, _STEP_BYTES, MOST_STEPS = 4096, 192, 2**15
+_RUN = 64  # pieces of equal length that are passed in one step
 _LONGEST_STEP = 1024  # bytes, and more; a table of 256 colours has 768
 _IMAGE, _EXTENSION = 0x2C, 0x21
 
@@ -16,9 +18,10 @@ def count_pixels(contents):
         height * width                     JPEG, PNG, BMP, WebP
         sum over frames, height * width    GIF, since its reader unpacks all frames for the first
 
-    The header is believed: whether the rest is there shows in decoding. A GIF cut into more than
-    4096 + bytes / 192 pieces, which programs do not write, counts as `tf.int64.max` pixels: to
-    walk through it would take longer than to decode it.
+    The header is believed: whether the rest is there shows in decoding. A GIF that takes more than
+    min(4096 + bytes / 192, 32768) steps to walk through, of up to 64 equally long pieces each,
+    counts as `tf.int64.max` pixels. Programs cut into equal pieces; it has thousands of frames, or
+    was made to take long.
 
     Args:
         contents: scalar string tensor, the bytes of one picture file.
@@ -35,20 +38,20 @@ def count_pixels(contents):
     >>> int(count_pixels(png)), int(count_pixels(tf.constant(b"cat.png")))
     (15, 0)
     """
-    head = _numbers(tf.strings.substr(contents, 0, _HEAD), _HEAD)
+    head = tf.cast(_bytes(tf.strings.substr(contents, 0, _HEAD), _HEAD), tf.int64)
     kinds = [
         (starts_with(contents, JPEG), lambda: _jpeg(contents)),
         (starts_with(contents, PNG), lambda: _big(head[16:20]) * _big(head[20:24])),
-        (starts_with(contents, GIF), lambda: _gif(contents)),
+        (starts_with(contents, GIF), lambda: walk_gif(contents)[0]),
         (starts_with(contents, BMP), lambda: _bmp(head)),
         (is_webp(contents), lambda: _webp(head)),
     ]
     return tf.case(kinds, default=lambda: tf.zeros((), tf.int64))
 
 
-def _numbers(contents, more):
-    """The bytes as `int64`, followed by `more` zeros."""
-    return tf.pad(tf.cast(tf.io.decode_raw(contents, tf.uint8), tf.int64), [[0, more]])
+def _bytes(contents, more):
+    """The bytes as `uint8`, followed by `more` zeros."""
+    return tf.pad(tf.io.decode_raw(contents, tf.uint8), [[0, more]])
 
 
 def _little(numbers, count=4):
@@ -85,38 +88,62 @@ def _webp(head):
     return pixels
 
 
-def _gif(contents):
-    """Walks from frame to frame, since only the frames say where the next one begins.
+def walk_gif(contents):
+    """Pixels of all frames, and how many steps it took to find them.
 
-    Each frame, and each extension, is a header followed by pieces of data, a byte of length before
-    each; a piece of length 0 ends them.
+    Only the frames say where the next one begins. Each frame, and each extension, is a header
+    followed by pieces of data, a byte of length before each; a piece of length 0 ends them.
+
+    Args:
+        contents: scalar string tensor, the bytes of a GIF.
+
+    Returns:
+        Two scalar `int64` tensors.
+
+    Example:
+
+    >>> head, pieces = b"GIF89a" + bytes(7), bytes([2, 76, 1]) * 60
+    >>> frame = b"," + bytes([0, 0, 0, 0, 5, 0, 3, 0, 0, 2]) + pieces + bytes(1)
+    >>> pixels, steps = walk_gif(tf.constant(head + frame + b";"))
+    >>> int(pixels), int(steps)
+    (15, 2)
     """
     size = tf.cast(tf.strings.length(contents), tf.int64)
-    data = _numbers(contents, _LONGEST_STEP)
+    data = _bytes(contents, _LONGEST_STEP)
+    last = size + _LONGEST_STEP - 1
+    most = tf.minimum(_STEPS + size // _STEP_BYTES, MOST_STEPS)
+
+    def at(place):
+        return tf.cast(tf.gather(data, place), tf.int64)
 
     def table(flags):
         colours = tf.bitwise.left_shift(tf.constant(2, tf.int64), flags % 8)
         return tf.where(flags >= 128, 3 * colours, 0)
 
+    def pass_pieces(place, length, steps):
+        stride = length + 1
+        ahead = at(tf.minimum(place + stride * tf.range(_RUN, dtype=tf.int64), last))
+        run = tf.reduce_sum(tf.math.cumprod(tf.cast(ahead == length, tf.int64)))
+        place += stride * run
+        return place, at(place), steps + 1
+
     def goes_on(place, pixels, steps):
-        kind = data[place]
-        return (place < size) & (steps > 0) & ((kind == _IMAGE) | (kind == _EXTENSION))
+        kind = at(place)
+        return (place < size) & (steps < most) & ((kind == _IMAGE) | (kind == _EXTENSION))
 
     def go_on(place, pixels, steps):
-        is_image = data[place] == _IMAGE
-        frame = _little(data[place + 5 : place + 7], 2) * _little(data[place + 7 : place + 9], 2)
-        header = tf.where(is_image, 11 + table(data[place + 9]), 2)
-        place, steps = tf.while_loop(
-            lambda place, steps: (data[place] > 0) & (steps > 0),
-            lambda place, steps: (place + 1 + data[place], steps - 1),
-            (place + header, steps - 1),
+        is_image = at(place) == _IMAGE
+        head = at(place + tf.range(10, dtype=tf.int64))
+        frame = _little(head[5:7], 2) * _little(head[7:9], 2)
+        place += tf.where(is_image, 11 + table(head[9]), 2)
+        place, _, steps = tf.while_loop(
+            lambda place, length, steps: (length > 0) & (steps < most),
+            pass_pieces,
+            (place, at(place), steps + 1),
         )
         return tf.minimum(place + 1, size), pixels + tf.where(is_image, frame, 0), steps
 
-    start = (
-        tf.minimum(13 + table(data[10]), size),
-        tf.zeros((), tf.int64),
-        _STEPS + size // _STEP_BYTES,
-    )
-    _, pixels, steps = tf.while_loop(goes_on, go_on, start)
-    return tf.where(steps > 0, pixels, tf.int64.max)
+    start = tf.minimum(13 + table(at(10)), size)
+    zero = tf.zeros((), tf.int64)
+    _, pixels, steps = tf.while_loop(goes_on, go_on, (start, zero, zero))
+    return tf.where(steps < most, pixels, tf.int64.max), steps

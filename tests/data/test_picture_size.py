@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tatl_keras.data.picture_size import count_pixels
+from tatl_keras.data.picture_size import MOST_STEPS, count_pixels, walk_gif
 
 WIDTH, HEIGHT = 300, 7  # more than a byte, less than a byte
 MOST = np.iinfo(np.int64).max
@@ -76,11 +76,27 @@ def test_all_frames_of_a_gif_count(count):
     assert seen.n_frames >= 2 and count(decoded) > WIDTH * HEIGHT
 
 
+def comment(pieces):
+    return b"GIF89a" + bytes(7) + b"!\xfe" + pieces + b"\0" + frame(3, 5) + b";"
+
+
+EQUAL, UNEQUAL = (b"\xff" + b"," * 255) * 64, b"\x01,\x02,,"
+
+
 def test_a_gif_cut_into_crumbs_counts_as_too_large(count):
-    head = b"GIF89a" + bytes(7) + b"!\xfe"
-    assert count(head + b"\x01," * 3000 + b"\0" + frame(3, 5) + b";") == 15
-    assert count(head + b"\x01," * 9000 + b"\0" + frame(3, 5) + b";") == MOST
-    assert count(head + (b"\xff" + b"," * 255) * 9000 + b"\0" + frame(3, 5) + b";") == 15
+    assert count(comment(UNEQUAL * 1500)) == 15
+    assert count(comment(UNEQUAL * 4500)) == MOST
+    assert count(comment(EQUAL * 140)) == 15
+
+
+def test_the_work_is_bounded_whatever_a_gif_holds():
+    walk = tf.function(walk_gif, input_signature=[tf.TensorSpec([], tf.string)])
+    steps = lambda contents: int(walk(tf.constant(contents))[1])  # noqa: E731
+    assert steps(comment(b"")) == 3  # the extension, the frame, its data
+    assert steps(comment(EQUAL)) == 4 and steps(comment(EQUAL * 100)) == 103
+    assert steps(comment(EQUAL + EQUAL[:256])) == 5
+    for pieces in (UNEQUAL * 2_000_000, b"\x01," * 5_000_000, b"\0" + frame(1, 1) * 700_000):
+        assert len(pieces) > 9 * 10**6 and steps(comment(pieces)) == MOST_STEPS
 
 
 @pytest.mark.parametrize("contents", [b"", b"cat.png", b"RIFF\x10\0\0\0WAVE", b"\0" * 40])
