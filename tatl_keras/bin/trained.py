@@ -38,13 +38,19 @@ def read_config(workdir):
 
 
 def load_model(path):
-    """Loads a `.keras` file, or the one in a workdir."""
+    """Loads a `.keras` file, or the one in a workdir.
+
+    Raises:
+        ValueError: `path` is another file. Other formats of Keras can hold code.
+    """
     import keras
 
     import tatl_keras.models  # noqa: F401  (Keras finds the classes by their registered names)
 
     if os.path.isdir(path):
         path = os.path.join(path, tatl_keras.training.workdir.MODEL)
+    if not path.endswith(".keras"):
+        raise ValueError(f"`path` must be a .keras file or a workdir. Received: path={path!r}")
     return keras.models.load_model(path)
 
 
