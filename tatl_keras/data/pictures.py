@@ -15,6 +15,8 @@ from tatl_keras.data.images import decode_image, is_encoded
 VERIFY = ("decode", "header", None)
 _HEADER_BYTES = 16
 _CHUNK = 64
+# Lines of an error of TensorFlow's that say where it was, not what.
+_TRACEBACK = ("Graph execution error", "Detected at node", '  File "')
 
 
 class FilePictures:
@@ -181,7 +183,7 @@ def _some(stream, kept):
 def _first_words(error):
     text = getattr(error, "message", None) or str(error)
     lines = [line for line in text.splitlines() if line.strip()]
-    informative = [line for line in lines if "Detected at node" not in line] or [""]
+    informative = [line for line in lines if not line.startswith(_TRACEBACK)] or [""]
     return informative[0].split("}}")[-1].split("[[")[0].split("[Op:")[0].strip()[:120]
 
 
