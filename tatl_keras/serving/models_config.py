@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 
 from google.protobuf import message_factory, text_format
 
@@ -11,6 +12,7 @@ from tatl_keras.serving import versions
 
 # The parts of tensorflow_serving/config/*.proto that are understood, as `make_pool` takes them.
 _PACKAGE = "tensorflow.serving"
+_FIRST_WORD = re.compile(r"\s*(\w+|[^\s#])")
 _MESSAGES = {
     "ModelServerConfig": [(1, "model_config_list", "ModelConfigList")],
     "ModelConfigList": [(1, "config", "*ModelConfig")],
@@ -53,8 +55,9 @@ class ModelsConfig:
           }
         }
 
-    What is not understood is an error, so that nothing is lost in writing. Of comments, those above
-    the first field are kept. A server that polls the file never reads half of it.
+    What is not understood is an error, so that nothing is lost in writing. Comments on lines of
+    their own are kept, before the field that they stood before. A server that polls the file never
+    reads half of it.
 
     Args:
         path: the file.
@@ -92,11 +95,7 @@ class ModelsConfig:
                 "`path` must be a ModelServerConfig as text, of fields that are understood. "
                 f"Received: path={self.path!r}: {error}"
             ) from None
-        self._header = []
-        for line in text.splitlines():
-            if line.strip() and not line.lstrip().startswith("#"):
-                break
-            self._header.append(line)
+        self._comments = _comments(text)
 
     @property
     def names(self):
@@ -185,7 +184,7 @@ class ModelsConfig:
                 f"path={self.path!r}. Look at it, and try again."
             )
         text = text_format.MessageToString(self._message)
-        self._contents = "\n".join([*self._header, text]).encode()
+        self._contents = _with_comments(text, self._comments).encode()
         write_whole(self.path, self._contents)
 
     def _read(self):
@@ -200,6 +199,40 @@ class ModelsConfig:
                 f"which is there {len(found)} times"
             )
         return found[0]
+
+
+def _comments(text):
+    """Dict from a place, as of `_places`, to the lines of comment before it."""
+    found, waiting = {}, []
+    for line, place in _places(text):
+        if place is None:
+            waiting.append(line.strip())
+            continue
+        if any(waiting):
+            found.setdefault(place, []).extend(waiting)
+        waiting = []
+    return found | {None: waiting}
+
+
+def _with_comments(text, comments):
+    """A text with comments in their places; at the end, where there is no such place any more."""
+    comments, lines = dict(comments), []
+    last = comments.pop(None)
+    for line, place in _places(text):
+        indent = line[: len(line) - len(line.lstrip())]
+        lines += [indent + c if c else c for c in comments.pop(place, [])]
+        lines.append(line)
+    homeless = [comment for rest in comments.values() for comment in rest]
+    return "\n".join([*lines, *homeless, *last]).rstrip() + "\n"
+
+
+def _places(text):
+    """Pairs of a line and its place, (number of the model, first word); `None` for no field."""
+    model = 0
+    for line in text.splitlines():
+        word = _FIRST_WORD.match(line)
+        model += word is not None and word[1] == "config"
+        yield line, (model, word[1]) if word else None
 
 
 @functools.cache

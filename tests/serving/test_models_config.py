@@ -74,6 +74,28 @@ def test_only_what_is_changed_changes(path):
     assert ModelsConfig(path).served("pets", [3, 5, 8, 9]) == [9]
 
 
+def test_comments_stay_before_their_fields(path):
+    path.write_text(
+        "\n# Top.\n\n#  Second.\nmodel_config_list {\n# One.\n  config { # lost\n    # Name #1.\n"
+        "    name: 'a'\n    # Policy.\n    model_version_policy {\n  # Latest.\n  latest {}\n }\n"
+        "  }\n    # Two.\n  config {\n  # Name of b.\n   name: 'b#'\n }\n}\n# End.\n"
+    )
+    config = ModelsConfig(path)
+    config.set_labels("a", {"stable": 1})
+    config.write()
+    text = path.read_text()
+    assert text.splitlines() == [
+        "", "# Top.", "", "#  Second.", "model_config_list {", "  # One.", "  config {",
+        "    # Name #1.", '    name: "a"', "    # Policy.", "    model_version_policy {",
+        "      specific {", "        versions: 1", "      }", "    }", "    version_labels {",
+        '      key: "stable"', "      value: 1", "    }", "  }", "  # Two.", "  config {",
+        "    # Name of b.", '    name: "b#"', "  }", "}", "# Latest.", "# End.",
+    ]  # fmt: skip
+    config.write()
+    ModelsConfig(path).write()
+    assert path.read_text() == text
+
+
 def test_the_servers_own_protocol_buffers_read_the_same(path):
     server = pytest.importorskip("tensorflow_serving.config.model_server_config_pb2")
     from google.protobuf import text_format
