@@ -1,8 +1,10 @@
 """Batch normalisation folded into convolutions while an export is traced."""
 
 import contextlib
+import functools
 
 import numpy as np
+import tensorflow as tf
 
 from tatl_keras.encoders.folding import adding, folded
 
@@ -35,12 +37,19 @@ class Folding:
 
     @contextlib.contextmanager
     def applied(self):
-        """Inside, the layers are called as folded; the values are for the caller to put in."""
+        """Inside, the layers are traced as folded; the values are for the caller to put in."""
         try:
             for normalization, shift in self._shifts:
                 # An attribute of the object goes before the method of its class.
-                normalization.call = adding(shift)
+                normalization.call = functools.partial(_call, normalization, adding(shift))
             yield
         finally:
             for normalization, _ in self._shifts:
                 vars(normalization).pop("call", None)
+
+
+def _call(normalization, in_graphs, inputs, **arguments):
+    """Eager code reads the variables as they are, and so normalises."""
+    if tf.executing_eagerly():
+        return type(normalization).call(normalization, inputs, **arguments)
+    return in_graphs(inputs, **arguments)
