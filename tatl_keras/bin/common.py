@@ -22,6 +22,9 @@ OUTPUT = flags.DEFINE_string("output", None, "Where to write.")
 OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace what an earlier run wrote.")
 SPLIT = flags.DEFINE_string("split", None, "Which examples of --data: a split's name, or all.")
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 32, "Examples in one step.", lower_bound=1)
+MODELS_CONFIG = flags.DEFINE_string(
+    "models_config", None, "The server's --model_config_file, such as saved_models/models.config."
+)
 RUNNER = flags.DEFINE_string(
     "runner", None, "Beam's runner: DirectRunner, DataflowRunner, FlinkRunner, SparkRunner …"
 )

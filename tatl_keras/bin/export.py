@@ -1,11 +1,17 @@
 """tatl-export: makes a SavedModel for TensorFlow Serving, and proves it before it appears.
 
-    tatl-export --workdir=runs/pets --output=saved_models/pets/1
+    tatl-export --workdir=runs/pets --output=saved_models/pets
+    tatl-export --workdir=runs/pets --output=saved_models/pets --bfloat16 --keep=3
     tatl-export --check=saved_models/pets/1
 
-Pictures go in as bytes and texts as strings. The export is loaded in a new process that imports
-TensorFlow only and is asked about some examples; --output appears when the answers are those of the
-model, to 1e-5. TensorFlow Serving wants a number as the folder's name, larger for a newer model.
+Pictures go in as bytes and texts as strings. --output is the folder of the model's versions, and
+the export becomes the next one; or it ends in the version's number. The export is loaded in a new
+process that imports TensorFlow only and is asked about some examples; it appears when the answers
+are those of the model, to 1e-5.
+
+If the training had a validation split, probabilities are calibrated on it, and it is replayed
+through the export: what the temperature, --bfloat16 and --quantize change is printed, and written
+to the export's MANIFEST.json.
 
 --check exports nothing: it reads a SavedModel, also a foreign one, without running any of it, and
 prints a line for each thing that TensorFlow Serving 2.20 would stumble over. The exit status is 1
@@ -14,17 +20,16 @@ if it cannot be served, 0 if there is at most advice.
 
 import contextlib
 import os
-import shutil
 import sys
 import tempfile
 
 from absl import flags
 
 import tatl_keras
-from tatl_keras.bin import common, data_flags, trained
+from tatl_keras.bin import common, data_flags, exporting, trained
 
 flags.adopt_module_key_flags(data_flags)
-for _name in ("workdir", "output", "overwrite"):
+for _name in ("workdir", "output", "overwrite", "models_config"):
     flags.declare_key_flag(_name)
 _EXAMPLES = flags.DEFINE_integer(
     "examples", 8, "How many examples of the test split are compared.", lower_bound=1
@@ -33,6 +38,23 @@ _MAX_PIXELS = flags.DEFINE_integer(
     "max_pixels",
     None,
     "Pictures with more pixels are rejected by their header. Default: as of `model.export`.",
+    lower_bound=1,
+)
+_CALIBRATE = flags.DEFINE_bool(
+    "calibrate", True, "Divide logits by the temperature that suits the validation split best."
+)
+_FREEZE = flags.DEFINE_bool("freeze", False, "Make the weights constants of the graph.")
+_BFLOAT16 = flags.DEFINE_bool("bfloat16", False, "Let the encoders compute in bfloat16.")
+_QUANTIZE = flags.DEFINE_bool(
+    "quantize", False, "Hold large weights as 8-bit integers: a quarter of the space."
+)
+_TFLITE = flags.DEFINE_string("tflite", None, "TFLite file to write too, of ready tensors.")
+_ONNX = flags.DEFINE_string("onnx", None, "ONNX file to write too; needs the extra `onnx`.")
+_KEEP = flags.DEFINE_integer(
+    "keep",
+    None,
+    "How many of the newest versions stay; older ones are removed, but none that --models_config "
+    "names. Default: all.",
     lower_bound=1,
 )
 _CHECK = flags.DEFINE_string(
@@ -44,8 +66,10 @@ for _name in ("register", "smoke", "debug"):
 HELP = {
     "workdir": "Folder of the run whose model is exported.",
     "data": "Where the examples for the comparison come from; default: the data of the training.",
-    "output": "Folder to write, named by a number: saved_models/pets/1.",
+    "output": "Folder of the model's versions, saved_models/pets; or of one, saved_models/pets/1.",
     "overwrite": "Replace --output if it holds an export.",
+    "models_config": "For --keep: the server's --model_config_file. Default: models.config beside "
+    "--output.",
 }
 
 
@@ -67,21 +91,51 @@ def main(arguments):
             workdir, output = common.WORKDIR.value, common.OUTPUT.value
         _check_output(output)
         config = trained.read_config(workdir)
-        model = trained.load_model(workdir)
-        examples = _examples(config)
-        logits = model.predict(
-            {key: [example[key] for example in examples] for key in ("image", "text")}, verbose=0
-        )
-        options = {} if _MAX_PIXELS.value is None else {"max_pixels": _MAX_PIXELS.value}
-        difference = export_verified(model, output, examples, logits, **options)
-        print(
-            f"Exported {workdir} to {output}\n"
-            f"  {len(examples)} examples asked in a new process without Keras: largest difference "
-            f"{difference:.1e}\n"
-            f"  inputs: image_bytes, text; outputs: probabilities, label, logits, evidence, valid"
-        )
+        made = _export(workdir, config, output)
+        for write, path in (("to_tflite", _TFLITE.value), ("to_onnx", _ONNX.value)):
+            if path:
+                getattr(tatl_keras.serving, write)(made, path, overwrite=common.OVERWRITE.value)
+                print(f"Wrote {path}, of the signature tensors")
         if not common.SMOKE.value:
-            print(f"Next:\n  tatl-predict --model={output} PICTURE --text=TEXT")
+            print(f"Next:\n  tatl-predict --model={made} PICTURE --text=TEXT")
+
+
+def _export(workdir, config, output):
+    """Exports, tells what was found, prunes; returns the folder of the export."""
+    model = trained.load_model(workdir)
+    validation = None
+    lossy = _BFLOAT16.value or _QUANTIZE.value
+    if _CALIBRATE.value or lossy:
+        validation = exporting.validation(config, model, common.BATCH_SIZE.value)
+    temperature = 1.0
+    if _CALIBRATE.value and validation is not None:
+        temperature = tatl_keras.serving.fit_temperature(validation.logits, validation.labels)
+    options = {"freeze": _FREEZE.value, "bfloat16": _BFLOAT16.value, "quantize": _QUANTIZE.value}
+    if _MAX_PIXELS.value is not None:
+        options["max_pixels"] = _MAX_PIXELS.value
+    options["training_config"] = exporting.described(config)
+    metrics = tatl_keras.training.read_json(
+        os.path.join(workdir, tatl_keras.training.workdir.METRICS)
+    )
+    options["metrics"] = {"test": metrics}
+    examples = exporting.examples(config, _EXAMPLES.value)
+    made, difference, effect = exporting.export_verified(
+        model, output, examples, validation, temperature=temperature, lossy=lossy, **options
+    )
+    of = "itself, loaded here" if lossy else "the model"
+    print(
+        f"Exported {workdir} to {made}\n"
+        f"  {len(examples)} examples asked in a new process without Keras: largest difference "
+        f"{difference:.1e} to {of}"
+    )
+    if effect is not None:
+        told = str(effect).replace("\n", "\n  ")
+        print(f"  validation split, temperature {temperature:.3g}: {told}")
+    if _KEEP.value is not None:
+        base = os.path.dirname(os.path.abspath(made))
+        gone = exporting.prune(base, _KEEP.value, common.MODELS_CONFIG.value)
+        print(f"  removed versions: {', '.join(map(str, gone)) or 'none'}")
+    return made
 
 
 def check(directory):
@@ -98,61 +152,18 @@ def check(directory):
     return 1 if wrong else 0
 
 
-def export_verified(model, output, examples, logits, **options):
-    """Exports beside `output`, verifies, and renames; a wrong export leaves nothing behind.
-
-    Args:
-        model: a `TextAssistedClassifier`.
-        output: folder to make; one that is there is replaced.
-        examples: list of dicts with `image` (bytes) and `text` (str).
-        logits: floats (number of examples, num_classes), the model's own.
-        **options: as of `model.export`.
-
-    Returns:
-        The largest difference between the probabilities.
-
-    Raises:
-        ValueError: the export answers something else than the model.
-    """
-    import tensorflow as tf
-
-    parent = os.path.dirname(os.path.abspath(output))
-    os.makedirs(parent, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".unverified-", dir=parent) as folder:
-        beside = os.path.join(folder, "export")
-        model.export(beside, **options)
-        probabilities = tf.nn.softmax(logits).numpy()
-        difference = tatl_keras.serving.verify(beside, examples, probabilities)
-        if os.path.exists(output):
-            shutil.rmtree(output)
-        os.rename(beside, output)
-    return difference
-
-
 def _check_output(output):
     """Refuses to replace anything, or anything but an export when told to overwrite."""
-    if not os.path.exists(output):
-        return
     is_export = os.path.isfile(os.path.join(output, "saved_model.pb"))
-    if not common.OVERWRITE.value or not is_export:
+    if not exporting.is_version(output):
+        if is_export or os.path.isfile(output):
+            raise FileExistsError(
+                "--output must be a folder of versions, or end in the number of one. "
+                f"Received: {output!r}, which is an export or a file."
+            )
+    elif os.path.exists(output) and not (common.OVERWRITE.value and is_export):
         hint = "Choose the next number, or pass --overwrite." if is_export else "It is no export."
         raise FileExistsError(f"--output must be a new folder. Received: {output!r}. {hint}")
-
-
-def _examples(config):
-    """Some examples of the data, and the same without picture and without text."""
-    try:
-        found = trained.load_split(config, verify=None, verbose=False, on_bad="skip")
-    except FileNotFoundError:
-        print(
-            f"The data is not where it was ({config['flags']['data']}): compared on made-up "
-            "examples. --data names it.",
-            file=sys.stderr,
-        )
-        found = tatl_keras.data.synthetic.examples(2, _EXAMPLES.value)
-    taken = found.take(_EXAMPLES.value).as_numpy_iterator()
-    examples = [{"image": x["image"], "text": x["text"].decode()} for x, _ in taken]
-    return [*examples, examples[0] | {"image": b""}, examples[0] | {"text": ""}]
 
 
 if __name__ == "__main__":

@@ -33,10 +33,8 @@ from absl import app, flags
 import tatl_keras
 from tatl_keras.bin import common, records
 
-flags.declare_key_flag("model")
-_MODELS_CONFIG = flags.DEFINE_string(
-    "models_config", None, "The server's --model_config_file, such as saved_models/models.config."
-)
+for _name in ("model", "models_config"):
+    flags.declare_key_flag(_name)
 _VERSIONS = flags.DEFINE_string(
     "versions",
     None,
@@ -84,9 +82,9 @@ def main(arguments):
             release = Release(_made_up(folder), "pets")
             release.canary(2)
         else:
-            common.required(_MODELS_CONFIG, common.MODEL)
+            common.required(common.MODELS_CONFIG, common.MODEL)
             release = Release(
-                _MODELS_CONFIG.value, common.MODEL.value, _VERSIONS.value, _ASK_SERVER.value
+                common.MODELS_CONFIG.value, common.MODEL.value, _VERSIONS.value, _ASK_SERVER.value
             )
         if asked:
             change = getattr(release, asked[0].name)

@@ -81,6 +81,26 @@ def write_manifest(
         "sha256": sums,
         "total_bytes": total,
     }
+    _write(directory, manifest)
+
+
+def add_metrics(directory, metrics):
+    """Adds to the metrics in a `MANIFEST.json` what is only known once the export can be asked.
+
+    Args:
+        directory: the folder with `MANIFEST.json`.
+        metrics: dict of JSON values.
+
+    Raises:
+        ValueError: `metrics` holds what JSON cannot, as NaN.
+    """
+    _check_json("metrics", metrics)
+    with open(os.path.join(directory, MANIFEST), encoding="utf-8") as file:
+        manifest = json.load(file)
+    _write(directory, manifest | {"metrics": (manifest["metrics"] or {}) | metrics})
+
+
+def _write(directory, manifest):
     text = json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     text = _NUMBERS.sub(lambda found: " ".join(found[0].split()), text)  # in one line
     write_whole(os.path.join(directory, MANIFEST), text.encode())
