@@ -2,6 +2,7 @@
 
 from tatl_keras.models.artifact.temperature import fit_temperature
 from tatl_keras.models.lint import Finding, lint
+from tatl_keras.serving import client
 from tatl_keras.serving.effect import Effect, measure_effect
 from tatl_keras.serving.loaded import LoadedModel, load
 from tatl_keras.serving.models_config import ModelsConfig
@@ -22,6 +23,7 @@ __all__ = [
     "Finding",
     "LoadedModel",
     "ModelsConfig",
+    "client",
     "fit_temperature",
     "lint",
     "list_versions",

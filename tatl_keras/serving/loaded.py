@@ -135,15 +135,7 @@ class LoadedModel:
                 f"model with signatures {sorted(self._model.signatures)}. Build it with "
                 'head="class_texts".'
             )
-        classes = [[some] if isinstance(some, str) else list(some) for some in class_texts]
-        if not classes or not all(some and all(text.strip() for text in some) for some in classes):
-            raise ValueError(
-                "`class_texts` must hold a text, or texts, for each class, none of them blank. "
-                f"Received: class_texts={class_texts!r}"
-            )
-        longest = max(map(len, classes))
-        table = [some + [""] * (longest - len(some)) for some in classes]
-        more = {"class_texts": tf.constant([table], tf.string)}
+        more = {"class_texts": tf.constant([class_text_table(class_texts)], tf.string)}
         return self._ask(signature, image_bytes, texts, batch_size, **more)
 
     @staticmethod
@@ -163,3 +155,19 @@ class LoadedModel:
             )
             answers.append({name: value.numpy() for name, value in answer.items()})
         return {name: np.concatenate([part[name] for part in answers]) for name in answers[0]}
+
+
+def class_text_table(class_texts):
+    """Texts of classes as lists of one length, filled up with "".
+
+    Raises:
+        ValueError: there is no class, or one has no text or a blank one.
+    """
+    classes = [[some] if isinstance(some, str) else list(some) for some in class_texts]
+    if not classes or not all(some and all(text.strip() for text in some) for some in classes):
+        raise ValueError(
+            "`class_texts` must hold a text, or texts, for each class, none of them blank. "
+            f"Received: class_texts={class_texts!r}"
+        )
+    longest = max(map(len, classes))
+    return [some + [""] * (longest - len(some)) for some in classes]
