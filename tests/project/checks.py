@@ -9,7 +9,7 @@ import shlex
 from tests.project import fresh, source
 
 # Programs of other projects: their own command lines are not checked here.
-FOREIGN = {"cd", "curl", "docker", "git", "saved_model_cli", "tensorboard", "source"}
+FOREIGN = {"cd", "cp", "curl", "docker", "git", "saved_model_cli", "tensorboard", "source"}
 
 # Parses a command line as the program does, and goes no further.
 PARSE_FLAGS = """
