@@ -6,7 +6,7 @@ import tensorflow as tf
 from tests.data import nasty
 
 BAD = (b"no picture", nasty.encode(nasty.noise(), "PNG")[:300], nasty.bomb())
-IMAGES = [*list(nasty.pictures().values())[:4], *BAD[:2], b""]
+IMAGES = [*list(nasty.pictures().values())[:3], *BAD, b""]
 TEXTS = [b"a red cat", b"", "猫 🐈".encode(), b"a\0b \xff", b"dog", b"", b"star"]
 CLASS_TEXTS = [[b"cat", b"a photo of a cat"], [b"a moon", b""]]
 
@@ -63,10 +63,10 @@ def ask(signature, feed):
 
 
 def compare(answer, expected, atol):
-    """Asserts that numbers are close, and everything else the same."""
+    """Asserts that numbers are close (4 times as far, relatively), everything else the same."""
     assert sorted(answer) == sorted(expected)
     for name, value in expected.items():
         if value.dtype.kind == "f":
-            np.testing.assert_allclose(answer[name], value, atol=atol, err_msg=name)
+            np.testing.assert_allclose(answer[name], value, 4 * atol, atol, err_msg=name)
         else:
             np.testing.assert_array_equal(answer[name], value, err_msg=name)

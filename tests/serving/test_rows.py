@@ -1,6 +1,5 @@
-"""Rows of a request are answered by themselves, in a Python TensorFlow and in a session."""
+"""Rows of a request are answered by themselves, whatever the others hold."""
 
-import concurrent.futures
 import gc
 import itertools
 import pathlib
@@ -10,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from tatl_keras import serving, zoo
-from tatl_keras.models.export import MAX_PIXELS
 from tatl_keras.models.artifact.signatures import served_tensors
+from tatl_keras.models.export import MAX_PIXELS
 from tests.data import nasty
 
 BAD = (b"no picture", nasty.encode(nasty.noise(), "PNG")[:300], nasty.bomb())
@@ -127,26 +126,6 @@ def test_mutated_pictures_leave_the_others_alone(served, good):
         assert 0 < answer["valid"][6:].sum() < 50
         invalid = ~answer["valid"]
         assert np.isfinite(answer["logits"]).all() and not answer["probabilities"][invalid].any()
-
-
-def test_a_session_answers_alike_and_in_threads(directory, served, good):
-    images, texts = [*good[0], *BAD], [*good[1], "", "a", ""]
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        loaded = tf.compat.v1.saved_model.load(session, ["serve"], directory)
-        signature = loaded.signature_def["serving_default"]
-        feed = {
-            signature.inputs["image_bytes"].name: images,
-            signature.inputs["text"].name: [str.encode(text) for text in texts],
-        }
-        outputs = {name: tensor.name for name, tensor in signature.outputs.items()}
-        with concurrent.futures.ThreadPoolExecutor(6) as threads:
-            runs = [threads.submit(session.run, outputs, feed) for _ in range(18)]
-            answers = [run.result(timeout=120) for run in runs]
-    expected = served.answer(images, texts)
-    for answer in answers:
-        same(answer, answers[0])
-        np.testing.assert_array_equal(answer["valid"], expected["valid"])
-        np.testing.assert_allclose(answer["logits"], expected["logits"], atol=1e-6)
 
 
 def test_classes_of_the_request_have_valid_rows_too(tmp_path):

@@ -1,0 +1,58 @@
+"""Every signature answers each row by itself: alone, in any order, in a session, in threads."""
+
+import concurrent.futures
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.serving.questions import ask, compare, questions
+
+
+@pytest.fixture(scope="module")
+def loaded(directory):
+    return tf.saved_model.load(directory)
+
+
+@pytest.fixture(scope="module")
+def asked(loaded):
+    """Dict from signature to a question of seven rows."""
+    return questions(loaded.signatures)
+
+
+@pytest.fixture(scope="module")
+def answers(loaded, asked):
+    found = {name: ask(loaded.signatures[name], feed) for name, feed in asked.items()}
+    for name, answer in found.items():
+        assert {len(value) for value in answer.values()} == {7}, name
+        assert any(np.any(value[1:] != value[:1]) for value in answer.values()), name
+    return found
+
+
+def rows_of(arrays, rows):
+    return {name: value[rows] for name, value in arrays.items()}
+
+
+def test_a_row_alone_and_rows_in_another_order(loaded, asked, answers, rng):
+    for name, feed in asked.items():
+        for rows in ([0], [3], [6], rng.permutation(7), [5, 0, 0]):
+            answer = ask(loaded.signatures[name], rows_of(feed, rows))
+            compare(answer, rows_of(answers[name], rows), atol=1e-6)
+
+
+def test_a_session_answers_alike_and_in_threads(directory, asked, answers):
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        signatures = tf.compat.v1.saved_model.load(session, ["serve"], directory).signature_def
+
+        def run(name):
+            signature = signatures[name]
+            feed = {signature.inputs[key].name: value for key, value in asked[name].items()}
+            return session.run({k: v.name for k, v in signature.outputs.items()}, feed)
+
+        with concurrent.futures.ThreadPoolExecutor(6) as threads:
+            runs = [(name, threads.submit(run, name)) for _ in range(2) for name in asked]
+            found = [(name, one.result(timeout=300)) for name, one in runs]
+    first = dict(found)
+    for name, answer in found:
+        compare(answer, first[name], atol=0)
+        compare(answer, answers[name], atol=1e-6)
