@@ -11,7 +11,18 @@ from pathlib import Path
 import pytest
 from absl.testing import flagsaver
 
-from tatl_keras.bin import cache, certify, encode, evaluate, export, predict, rethink, train, zoo
+from tatl_keras.bin import (
+    cache,
+    certify,
+    encode,
+    evaluate,
+    export,
+    predict,
+    release,
+    rethink,
+    train,
+    zoo,
+)
 from tatl_keras.bin import trained as trained_runs
 from tatl_keras.data import synthetic
 
@@ -25,6 +36,7 @@ PROGRAMS = {
     "zoo": zoo,
     "cache": cache,
     "certify": certify,
+    "release": release,
     "rethink": rethink,
 }
 CLASSES = 3

@@ -10,10 +10,9 @@ import pytest
 import tensorflow as tf
 
 from tatl_keras.bin import release
-from tests.bin.conftest import PROGRAMS, run_program, succeed
+from tests.bin.conftest import run_program, succeed
 from tests.serving.model_server import ModelServer, parse
 
-PROGRAMS.setdefault("release", release)
 TEXT = """\
 # Mounted at /models.
 model_config_list {

@@ -12,7 +12,10 @@ import pytest
 import tatl_keras
 from tests.project import source
 
-SCRIPTS = ("train", "evaluate", "predict", "export", "zoo", "encode", "cache", "rethink", "certify")
+SCRIPTS = (
+    "train", "evaluate", "predict", "export", "zoo", "encode", "cache", "rethink", "certify",
+    "release",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

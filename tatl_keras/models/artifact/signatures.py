@@ -10,6 +10,7 @@ from tatl_keras.data.served_examples import isolated_examples
 from tatl_keras.data.served_pictures import isolated_image_tensors
 from tatl_keras.models.artifact.answers import answer, top
 from tatl_keras.models.artifact.attention_maps import attention_maps, gives_attention, words_of
+from tatl_keras.models.artifact.class_names import served_class_names
 from tatl_keras.models.artifact.described_classes import described_logits, embeds_texts
 from tatl_keras.models.lint.saved_model import FILE
 from tatl_keras.models.lint.signature_rules import SERVE
@@ -60,7 +61,7 @@ class _Served:
     """
 
     def __init__(self, model, weights, max_pixels, top_k, temperature):
-        names = model.class_names or [str(label) for label in range(model.num_classes)]
+        names = served_class_names(model)
         self.names = tf.constant(names)
         self._model, self._weights = model, weights
         self._max_pixels, self._temperature = max_pixels, temperature
