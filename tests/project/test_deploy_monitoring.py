@@ -1,6 +1,8 @@
 """Alerts and the dashboard ask for metrics that the server exports, in PromQL that parses."""
 
 import re
+import shutil
+import subprocess
 
 import promql_parser
 import pytest
@@ -176,3 +178,34 @@ def test_what_a_text_of_an_alert_names_the_query_leaves():
             (first, *_) = re.findall(r"[:\w]+(?=\{)", rule["expr"])
             kept = series()[first]
         assert named <= kept, name
+
+
+def unit_tests():
+    return files.document("prometheus/alerts.test.yml")["tests"]
+
+
+def test_every_alert_has_a_test_in_which_it_is_true():
+    asked = [one for case in unit_tests() for one in case.get("promql_expr_test", ())]
+    wanted = [
+        sample["labels"] + one["expr"]
+        for one in asked
+        if "absent" not in one["expr"]
+        for sample in one["exp_samples"]
+    ]
+    for name in alerts():
+        assert any(name in text for text in wanted), name
+    quiet = [case["alertname"] for case in unit_tests()[0]["alert_rule_test"]]
+    assert quiet == list(alerts())
+
+
+def test_the_alerts_tests_are_about_series_that_the_server_exports():
+    for case in unit_tests():
+        for one in case["input_series"]:
+            assert not problems(one["series"])
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool, of Prometheus")
+def test_alerts_are_true_when_they_should_be():
+    command = ["promtool", "test", "rules", str(files.SERVING / "prometheus" / "alerts.test.yml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
