@@ -69,6 +69,18 @@ def mutated(count, seed=0):
     return [mutate(whole[place % len(whole)], rng) for place in range(count)]
 
 
+def mutated_texts(count, seed=0):
+    """Texts cut and put together anew, anywhere in a character too, and then changed."""
+    rng = np.random.default_rng(seed)
+
+    def piece():
+        text = TEXTS[rng.integers(len(TEXTS))] + bytes(rng.integers(0, 256, 3, np.uint8))
+        start = int(rng.integers(0, min(len(text), 99)))
+        return text[start : start + int(rng.integers(1, 60))]
+
+    return [mutate(b" ".join(piece() for _ in range(3)), rng) for _ in range(count)]
+
+
 def mutate(contents, rng):
     """Bytes of a file with up to five changes."""
     contents = bytearray(contents)

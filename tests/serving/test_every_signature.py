@@ -1,12 +1,20 @@
 """Every signature answers each row by itself: alone, in any order, in a session, in threads."""
 
 import concurrent.futures
+import gc
+import pathlib
+import re
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.serving.questions import ask, compare, questions
+from tatl_keras.models.lint import saved_model
+from tests.data import nasty
+from tests.serving.questions import ask, compare, example, questions, strings
+
+
+TOUCHES = re.compile(r"File|TextLine|TFRecord|Restore|Save|Checkpoint|Shard|LMDB|Http|Rpc|PyFunc")
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +64,36 @@ def test_a_session_answers_alike_and_in_threads(directory, asked, answers):
     for name, answer in found:
         compare(answer, first[name], atol=0)
         compare(answer, answers[name], atol=1e-6)
+
+
+def test_no_operation_touches_a_file_but_the_variables(directory):
+    nodes = saved_model.read(directory).nodes()
+    found = {(node.op, place) for place, node in nodes if TOUCHES.search(node.op)}
+    expected = {"RestoreV2", "SaveV2", "MergeV2Checkpoints", "ShardedFilename"}
+    assert {op for op, _ in found} == expected
+    assert all(place.startswith("__inference__traced_") for _, place in found)  # no signature
+
+
+@pytest.mark.large
+@pytest.mark.skipif(not pathlib.Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
+@pytest.mark.parametrize("name", ["classify", "classify_examples", "embed", "explain"])
+def test_no_request_leaves_anything_behind(loaded, name):
+    """New words and new pictures, readable and not, in 300 requests after 600 others."""
+
+    def feed(number):
+        images = strings(nasty.mutated(3, number) + [nasty.encode(nasty.noise(seed=number), "PNG")])
+        words = [f"word{number}x{row} 猫{number}".encode() for row in range(4)]
+        if name == "classify_examples":
+            return {"inputs": strings(list(map(example, images, words)))}
+        return {"image_bytes": images, "text": strings(words)}
+
+    def mebibytes():
+        gc.collect()
+        return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+
+    for number in range(600):
+        ask(loaded.signatures[name], feed(number))
+    before = mebibytes()
+    for number in range(600, 900):
+        ask(loaded.signatures[name], feed(number))
+    assert mebibytes() - before < 3
