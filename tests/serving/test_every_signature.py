@@ -13,7 +13,6 @@ from tatl_keras.models.lint import saved_model
 from tests.data import nasty
 from tests.serving.questions import ask, compare, example, questions, strings
 
-
 TOUCHES = re.compile(r"File|TextLine|TFRecord|Restore|Save|Checkpoint|Shard|LMDB|Http|Rpc|PyFunc")
 
 
