@@ -109,8 +109,8 @@ def load_examples(predictor, split=None, **overrides):
         columns = {name: config["flags"][name] for name in _COLUMN_FLAGS} if config else None
         return load_manifest(data_flags.DATA.value, columns, **overrides)
     if config:
-        return _without_labels(trained.load_split(config, split, on_bad="skip"))
-    return _without_labels(data_flags.load(split, on_bad="skip", **overrides))
+        return without_labels(trained.load_split(config, split, on_bad="skip"))
+    return without_labels(data_flags.load(split, on_bad="skip", **overrides))
 
 
 def load_manifest(source, columns=None, **overrides):
@@ -134,7 +134,7 @@ def load_named(images, texts):
 
     paths = {image: os.path.abspath(image) if image else "" for image in images}
     rows = pandas.DataFrame({"image": images, "text": texts})
-    rows["id"] = _names(images)
+    rows["id"] = names_of(images)
     problems, _ = tatl_keras.data.pictures.FilePictures(paths).check(rows, "decode")
     errors = [{"id": rows["id"][i], "error": text} for i, text in sorted(problems.items())]
     rows = rows.drop(index=list(problems))
@@ -148,7 +148,7 @@ def load_named(images, texts):
         return load_manifest(path, **columns, where=None, verify=None, verbose=False), errors
 
 
-def _names(images):
+def names_of(images):
     """A different name for each row: the picture as it was typed, or the text's place."""
     seen, names = collections.Counter(), []
     for place, image in enumerate(images, start=1):
@@ -186,10 +186,10 @@ def predict(predictor, examples, top_k, batch_size):
 def smoke(stack):
     """A tiny model and made-up examples (see `trained.smoke_workdir`)."""
     predictor = open_model(trained.smoke_workdir(stack, common.MODEL.value))
-    return predictor, _without_labels(trained.load_split(predictor.config))
+    return predictor, without_labels(trained.load_split(predictor.config))
 
 
-def _without_labels(examples):
+def without_labels(examples):
     """The same examples without their labels; as everywhere, `map` loses the attributes."""
     bare = examples.map(lambda x, y: x)
     bare.ids, bare.rows = examples.ids, getattr(examples, "rows", None)

@@ -63,12 +63,12 @@ def _batches(client, examples):
     rows, held = [], 0
     for name, image, text in examples:
         size = 0 if isinstance(image, Exception) else client.row_bytes(image, text)
-        if rows and (len(rows) == client.max_rows or held + size > client.max_bytes):
-            yield rows
-            rows, held = [], 0
         if size > client.max_bytes:
             reason = f"takes {size} bytes, more than a request's {client.max_bytes}"
             image, size = ValueError(reason), 0
+        if rows and (len(rows) == client.max_rows or held + size > client.max_bytes):
+            yield rows
+            rows, held = [], 0
         rows.append((name, image, text))
         held += size
     if rows:

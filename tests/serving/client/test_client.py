@@ -4,8 +4,10 @@ import threading
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tatl_keras.serving import client as clients
+from tests.serving.loopback import Loopback
 
 TEXTS = [
     "a grey cat",
@@ -99,3 +101,33 @@ def test_threads_share_a_client(connect, server, loaded, images):
     for place in range(3):
         expected = loaded.answer(images[place:6], TEXTS[place:6], batch_size=3)
         equal(found[place], expected)
+
+
+class Echo(tf.Module):
+    """Answers with the class texts it got."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)] * 2
+                 + [tf.TensorSpec([None, None, None], tf.string)])  # fmt: skip
+    def classify_with_texts(self, image_bytes, text, class_texts):
+        joined = tf.strings.reduce_join(class_texts[0], -1, separator="|")
+        rows = tf.repeat(tf.strings.reduce_join(joined, separator="/")[None], tf.shape(text)[0])
+        return {"label": tf.strings.join([text, rows], ":"), "picture_bytes": image_bytes}
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "rest"])
+def test_texts_of_classes_go_along_with_every_request(protocol, tmp_path):
+    echo = Echo()
+    signatures = {"classify_with_texts": echo.classify_with_texts}
+    tf.saved_model.save(echo, str(tmp_path / "1"), signatures=signatures)
+    with Loopback({"echo": {1: str(tmp_path / "1")}}) as running:
+        address = getattr(running, protocol)
+        with clients.Client(address, "echo", protocol=protocol, max_rows=2) as client:
+            found = client.classify_with_texts(
+                [b"", b"\xff", b"2"], ["a", "b", "c"], ["Größe", ["x", "y"]]
+            )
+            for wrong in ([], ["a", []], ["a", " "]):
+                with pytest.raises(ValueError, match="none of them blank. Received: class_texts="):
+                    client.classify_with_texts([b""], ["a"], wrong)
+        assert [rows for _, rows, _ in running.requests] == [2, 1]
+    assert [text.decode() for text in found["label"]] == [f"{x}:Größe|/x|y" for x in "abc"]
+    assert found["picture_bytes"].tolist() == [b"", b"\xff", b"2"]
