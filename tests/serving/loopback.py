@@ -7,6 +7,8 @@ speed, batching or signature checks beyond these.
 
 import contextlib
 import http.server
+import pathlib
+import ssl
 import threading
 import time
 from concurrent import futures
@@ -38,6 +40,7 @@ class Loopback:
         models: dict from name to a dict from version to the folder of a SavedModel.
         labels: dict from name to a dict from label to version.
         max_bytes: int, the largest message that the gRPC server takes.
+        tls: paths of a key and a certificate, for both ends: clients must show it too.
 
     Attributes:
         grpc, rest: addresses.
@@ -46,7 +49,7 @@ class Loopback:
             wait, or "drop", "garbage" (REST) or "short" (one row too few in the answer).
     """
 
-    def __init__(self, models, labels=None, max_bytes=1 << 26):
+    def __init__(self, models, labels=None, max_bytes=1 << 26, tls=None):
         loaded = {path: None for versions in models.values() for path in versions.values()}
         loaded = {path: (read_saved_model(path), _signatures(path)) for path in loaded}
         self._models = {
@@ -64,10 +67,15 @@ class Loopback:
             handlers = {name: self._handler(name, asked) for name, asked in methods.items()}
             generic = grpc.method_handlers_generic_handler(f"{protos.PACKAGE}.{service}", handlers)
             self._grpc.add_generic_rpc_handlers((generic,))
-        self.grpc = f"127.0.0.1:{self._grpc.add_insecure_port('127.0.0.1:0')}"
+        self.grpc = f"127.0.0.1:{self._add_port(tls)}"
         handler = loopback_rest.handler(self)
         self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._http.daemon_threads = True
+        if tls is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls[1])
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_cert_chain(tls[1], tls[0])
+            self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
         self.rest = f"127.0.0.1:{self._http.server_address[1]}"
 
     def __enter__(self):
@@ -79,6 +87,13 @@ class Loopback:
         self._grpc.stop(0)
         self._http.shutdown()
         self._http.server_close()
+
+    def _add_port(self, tls):
+        if tls is None:
+            return self._grpc.add_insecure_port("127.0.0.1:0")
+        key, chain = (pathlib.Path(path).read_bytes() for path in tls)
+        credentials = grpc.ssl_server_credentials([(key, chain)], chain, require_client_auth=True)
+        return self._grpc.add_secure_port("127.0.0.1:0", credentials)
 
     def begin(self, method, rows, headers):
         """Notes a request and lets the next fault happen; returns its name, if it is left to do."""
