@@ -5,6 +5,7 @@ import tensorflow as tf
 from tatl_keras.data.images import BMP, GIF, JPEG, PNG, is_webp, starts_with
 
 _HEAD = 32  # bytes, in which PNG, BMP and WebP say their size
+_SCAN, _SCANS = 0xDA, 16  # its mark in a JPEG, and how many are taken as one
 # Of the walk through a GIF, one more for each 192 bytes, and the most.
 _STEPS, _STEP_BYTES, MOST_STEPS = 4096, 192, 2**15
 _RUN = 64  # pieces of equal length that are passed in one step
@@ -15,7 +16,8 @@ _IMAGE, _EXTENSION = 0x2C, 0x21
 def count_pixels(contents):
     """Pixels that decoding a picture would have to hold, without decoding any.
 
-        height * width                     JPEG, PNG, BMP, WebP
+        height * width                     PNG, BMP, WebP
+        height * width * (scans // 16)     JPEG, at least once: each scan goes over all pixels
         sum over frames, height * width    GIF, since its reader unpacks all frames for the first
 
     The header is believed: whether the rest is there shows in decoding. A GIF that takes more than
@@ -63,9 +65,14 @@ def _big(numbers):
 
 
 def _jpeg(contents):
-    """By the decoder's own reader, so that no header means one thing here and another there."""
+    """By the decoder's own reader, so that no header means one thing here and another there.
+
+    Scans of a few bytes each would keep it busy for minutes; programs write a dozen at most.
+    """
     shape = tf.image.extract_jpeg_shape(contents, tf.int32)
-    return tf.reduce_prod(tf.cast(shape[:2], tf.int64))
+    data = tf.io.decode_raw(contents, tf.uint8)
+    scans = tf.math.count_nonzero((data[:-1] == 0xFF) & (data[1:] == _SCAN))
+    return tf.reduce_prod(tf.cast(shape[:2], tf.int64)) * tf.maximum(scans // _SCANS, 1)
 
 
 def _bmp(head):

@@ -83,6 +83,16 @@ def comment(pieces):
 EQUAL, UNEQUAL = (b"\xff" + b"," * 255) * 64, b"\x01,\x02,,"
 
 
+@pytest.mark.parametrize(("more", "times"), [(0, 1), (21, 1), (22, 2), (600, 38)])
+def test_scans_of_a_jpeg_count(count, more, times):
+    contents = encoded("RGB", "JPEG", progressive=True)
+    assert contents.count(b"\xff\xda") == 10
+    last = contents.rindex(b"\xff\xda")
+    contents = contents[:last] + contents[last:-2] * (more + 1) + b"\xff\xd9"
+    assert count(contents) == WIDTH * HEIGHT * times
+    assert tf.io.decode_jpeg(contents).shape == (HEIGHT, WIDTH, 3)  # it can be read all the same
+
+
 def test_a_gif_cut_into_crumbs_counts_as_too_large(count):
     assert count(comment(UNEQUAL * 1500)) == 15
     assert count(comment(UNEQUAL * 4500)) == MOST
