@@ -23,6 +23,11 @@ class Effect:
             probable class, in 15 bins.
         same_label: share of rows where both have the same most probable class.
         largest_difference, mean_difference: of the absolute differences of all probabilities.
+
+    Example: see `measure_effect`, which makes it.
+
+    >>> Effect(2, 0, 1.0, 1.0, 0.1, 0.2, 0.0, 0.0, 1.0, 0.0, 0.0).to_dict()["log_loss"]
+    0.1
     """
 
     num_examples: int
