@@ -34,8 +34,8 @@ def to_onnx(directory, filepath, *, opset=17, overwrite=False):
 
     Raises:
         ImportError: the extra `onnx` is not installed.
-        ValueError: `opset` is out of bounds; the model has no signature `tensors`; or it holds an
-            operation that ONNX does not have, which the message names.
+        ValueError: `opset` is out of bounds; the model has no signature `tensors`, or computes in
+            bfloat16; or it holds an operation that ONNX does not have, which the message names.
         FileNotFoundError: there is no SavedModel in `directory`.
         FileExistsError: `filepath` exists and `overwrite` is false.
 

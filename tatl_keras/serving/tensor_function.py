@@ -22,7 +22,7 @@ def tensor_function(directory, batch_size=None):
 
     Raises:
         FileNotFoundError: there is no SavedModel in `directory`.
-        ValueError: it has no signature `tensors`.
+        ValueError: it has no signature `tensors`, or computes in bfloat16.
     """
     model = read_saved_model(directory)
     signatures = getattr(model, "signatures", {})
@@ -35,6 +35,12 @@ def tensor_function(directory, batch_size=None):
     signature = signatures[TENSORS]
     inputs = signature.structured_input_signature[1]
     frozen = convert_variables_to_constants_v2(signature, lower_control_flow=False)
+    made = (tensor for node in frozen.graph.get_operations() for tensor in node.outputs)
+    if any(tensor.dtype == tf.bfloat16 for tensor in made):
+        raise ValueError(
+            "`directory` must hold a model that computes in float32. Received: directory="
+            f"{os.fspath(directory)!r} with bfloat16. Export it without bfloat16."
+        )
     order = [tensor.name.split(":")[0] for tensor in frozen.inputs]
     specs = [
         tf.TensorSpec([batch_size, *inputs[name].shape[1:]], inputs[name].dtype, name=name)

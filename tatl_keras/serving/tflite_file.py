@@ -37,8 +37,9 @@ def to_tflite(directory, filepath, *, batch_size=1, overwrite=False):
         overwrite: bool, replace what is there.
 
     Raises:
-        ValueError: `batch_size` is neither; the model has no signature `tensors`; or it holds an
-            operation that TFLite does not have, which the message names: the LSTM text encoder.
+        ValueError: `batch_size` is neither; the model has no signature `tensors`, or computes in
+            bfloat16; or it holds an operation that TFLite does not have, which the
+            message names: the LSTM text encoder.
         FileNotFoundError: there is no SavedModel in `directory`.
         FileExistsError: `filepath` exists and `overwrite` is false.
 

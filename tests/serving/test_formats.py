@@ -153,6 +153,16 @@ def test_refusals(write, directory, tmp_path):
     tf.saved_model.save(tf.Module(), str(tmp_path / "1"))
     with pytest.raises(ValueError, match=r"signature 'tensors'. .*/1' with signatures \[\]"):
         write(tmp_path / "1", tmp_path / "new")
+    module = tf.Module()
+    module.call = tf.function(
+        lambda images: {"probabilities": tf.cast(tf.cast(images, tf.bfloat16) * 2, tf.float32)},
+        input_signature=[tf.TensorSpec([None, 2], tf.float32, name="images")],
+    )
+    tf.saved_model.save(module, str(tmp_path / "2"), signatures={"tensors": module.call})
+    with pytest.raises(
+        ValueError, match="float32. .*/2' with bfloat16. Export it without bfloat16"
+    ):
+        write(tmp_path / "2", tmp_path / "new")
     assert (tmp_path / "pets").read_bytes() == b"mine" and not (tmp_path / "new").exists()
 
 
