@@ -19,6 +19,7 @@ from tatl_keras.models.few_shot_head import CLASS_TEXT_HEADS
 from tatl_keras.models.lint import lint
 
 MAX_PIXELS = 2**26
+_OPTIONS = tf.saved_model.SaveOptions(experimental_custom_gradients=False)  # nothing learns there
 _MEANING = {
     "max_pixels": "It is height times width of the largest picture that is decoded.",
     "top_k": "It is how many classes the signature `classify` tells.",
@@ -86,9 +87,10 @@ def export(
         model: a `TextAssistedClassifier` with a preprocessor.
         filepath: directory to write; for TensorFlow Serving `<model>/<integer version>`.
         overwrite: bool, replace what is there.
-        max_pixels: int ≥ 1, pictures with more pixels (of a GIF, in all frames together) are
-            rejected by their header. Decoding takes about 16 bytes a pixel, up to four pictures of
-            a request at once. Defaults to 67,108,864, above the cameras of 61 megapixels.
+        max_pixels: int ≥ 1, pictures with more pixels (of a GIF, in all frames together; of a JPEG
+            with many scans, as often as these cost) are rejected by their header. Decoding takes
+            about 16 bytes a pixel, up to four pictures of a request at once. Defaults to
+            67,108,864, above the cameras of 61 megapixels.
         top_k: int ≥ 1, how many classes `classify` tells at most.
         temperature: float > 0, by which logits are divided before the softmax; see
             `serving.fit_temperature`.
@@ -134,7 +136,7 @@ def export(
     beside = tempfile.mkdtemp(prefix=".exporting-", dir=parent)
     try:
         module, signatures = serving_module(model, weights, **limits)
-        tf.saved_model.save(module, beside, signatures=signatures)
+        tf.saved_model.save(module, beside, signatures=signatures, options=_OPTIONS)
         name_methods(beside)
         write_class_names(beside, model)
         write_batching(beside)
