@@ -25,6 +25,7 @@ def test_bytes_are_cut_too(connect, server):
     assert len(server.requests) == 3 or len(server.requests) == 5
 
 
+@hypothesis.example([15, 15, 1], 8, 30)
 @hypothesis.given(
     strategies.lists(strategies.integers(0, 30), min_size=1, max_size=40),
     strategies.integers(1, 8),
@@ -42,7 +43,7 @@ def test_cutting_covers_all_rows_and_keeps_both_limits(sizes, max_rows, max_byte
             assert len(held) == max_rows or sum(held) + sizes[following.start] > max_bytes
 
 
-def test_sizes_of_rows_are_never_too_small(server, monkeypatch):
+def test_sizes_of_rows_are_never_too_small(monkeypatch):
     rows = [(b"\xff" * size, text.encode()) for size in (0, 1, 2, 1000)
             for text in ("", "x" * 300, "😀\n\x01\"" * 99, "Ω")]  # fmt: skip
     for number in (1, 7):
@@ -101,7 +102,7 @@ JSON = strategies.recursive(
 )  # fmt: skip
 
 
-@hypothesis.settings(max_examples=300)
+@hypothesis.settings(max_examples=100)
 @hypothesis.given(JSON, strategies.booleans())
 def test_any_json_gives_arrays_or_one_error(answer, by_row):
     transport = rest_transport.RestTransport("h:1", {"name": "p"}, None, {})
