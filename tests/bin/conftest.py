@@ -14,6 +14,7 @@ from absl.testing import flagsaver
 from tatl_keras.bin import (
     cache,
     certify,
+    client,
     encode,
     evaluate,
     export,
@@ -36,6 +37,7 @@ PROGRAMS = {
     "zoo": zoo,
     "cache": cache,
     "certify": certify,
+    "client": client,
     "release": release,
     "rethink": rethink,
 }

@@ -14,7 +14,7 @@ from tests.project import source
 
 SCRIPTS = (
     "train", "evaluate", "predict", "export", "zoo", "encode", "cache", "rethink", "certify",
-    "release",
+    "client", "release",
 )  # fmt: skip
 
 
