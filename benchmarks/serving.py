@@ -36,7 +36,7 @@ import zlib
 
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
+from absl import app, flags, logging
 from conditions import write_results
 
 from tatl_keras import serving, zoo
@@ -260,6 +260,7 @@ print(json.dumps({"first": first, "later": later, "bomb": rejected, "grown": gro
 
 def main(argv):
     del argv
+    logging.set_verbosity(logging.ERROR)
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     rows = Rows()

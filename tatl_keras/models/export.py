@@ -19,7 +19,6 @@ from tatl_keras.models.few_shot_head import CLASS_TEXT_HEADS
 from tatl_keras.models.lint import lint
 
 MAX_PIXELS = 2**26
-_OPTIONS = tf.saved_model.SaveOptions(experimental_custom_gradients=False)  # nothing learns there
 _MEANING = {
     "max_pixels": "It is height times width of the largest picture that is decoded.",
     "top_k": "It is how many classes the signature `classify` tells.",
@@ -136,7 +135,7 @@ def export(
     beside = tempfile.mkdtemp(prefix=".exporting-", dir=parent)
     try:
         module, signatures = serving_module(model, weights, **limits)
-        tf.saved_model.save(module, beside, signatures=signatures, options=_OPTIONS)
+        tf.saved_model.save(module, beside, signatures=signatures)
         name_methods(beside)
         write_class_names(beside, model)
         write_batching(beside)

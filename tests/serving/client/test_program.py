@@ -9,15 +9,9 @@ import tqdm
 
 from tatl_keras.bin import client as program
 from tatl_keras.data import synthetic
-from tests.bin import conftest as programs
 from tests.bin.conftest import read_lines, run_program, succeed
 
 COUNT = 14
-
-
-@pytest.fixture(autouse=True)
-def known(monkeypatch):
-    monkeypatch.setitem(programs.PROGRAMS, "client", program)
 
 
 @pytest.fixture(scope="module")
