@@ -139,7 +139,7 @@ def test_exported_and_saved_models_answer_as_before(preset, tmp_path):
     keras.utils.set_random_seed(3)
     serve = tf.saved_model.load(str(tmp_path / "1")).signatures["serving_default"]
     served = serve(image_bytes=tf.constant(pictures), text=tf.constant(texts))
-    np.testing.assert_allclose(served["scores"], expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(served["logits"], expected, rtol=1e-5, atol=1e-5)
     model.save_to_preset(tmp_path / "preset")
     loaded = from_preset(tmp_path / "preset")
     again = loaded(eagerly(loaded.preprocessor, image=pictures, text=texts))

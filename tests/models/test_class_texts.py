@@ -124,7 +124,7 @@ def test_classes_are_added_by_their_texts_alone(trained, tmp_path):
     np.testing.assert_array_equal(after[:, :3], before)
     expected = 20 / 16 * z @ embeddings(model, STAR["star"])[0] + 0.7
     np.testing.assert_allclose(after[:, 3], expected, atol=1e-3)
-    np.testing.assert_allclose(answer["scores"], after, atol=1e-3)
+    np.testing.assert_allclose(answer["logits"], after, atol=1e-3)
     named = [*NAMES, "a star"]
     assert [label.decode() for label in answer["label"]] == [named[i] for i in after.argmax(1)]
     assert copy.class_names == [*NAMES, "star"] and copy.class_texts[3] == STAR["star"]
@@ -144,13 +144,13 @@ def test_classes_are_added_by_their_texts_alone(trained, tmp_path):
 def test_an_export_says_what_is_wrong_with_class_texts(trained):
     *_, directory = trained
     loaded = tf.saved_model.load(directory)
-    assert sorted(loaded.signatures) == ["classify_with_texts", "serving_default"]
+    assert {"classify_with_texts", "serving_default"} < set(loaded.signatures)
     rows = {"image_bytes": tf.constant([b""] * 3), "text": tf.constant(["a", "b", ""])}
     ask = loaded.signatures["classify_with_texts"]
     one = ask(**rows, class_texts=tf.constant([[["a"], ["b"]]] * 3))
     same = ask(**rows, class_texts=tf.constant([[["b"], ["a"]]]))
-    np.testing.assert_allclose(one["scores"], same["scores"][:, ::-1], atol=1e-5)
-    np.testing.assert_array_equal(one["scores"][2], [0, 0])  # of which nothing is known
+    np.testing.assert_allclose(one["logits"], same["logits"][:, ::-1], atol=1e-5)
+    np.testing.assert_array_equal(one["logits"][2], [0, 0])  # of which nothing is known
     np.testing.assert_array_equal(one["probabilities"][2], [0, 0])
     assert one["valid"].numpy().tolist() == [True, True, False]
     assert one["evidence"].numpy().tolist() == [b"text", b"text", b"none"]

@@ -96,7 +96,7 @@ def test_an_export_says_what_its_answers_rest_on(raw, tmp_path):
         "image+text", "image", "text", "none",
     ]  # fmt: skip
     assert answer["valid"].numpy().tolist() == [True, True, True, False]
-    np.testing.assert_allclose(tf.nn.softmax(answer["scores"][3]), FREQUENCIES, rtol=1e-6)
+    np.testing.assert_allclose(tf.nn.softmax(answer["logits"][3]), FREQUENCIES, rtol=1e-6)
     np.testing.assert_allclose(tf.reduce_sum(answer["probabilities"], 1), [1, 1, 1, 0], rtol=1e-6)
 
 

@@ -68,7 +68,7 @@ def test_it_is_saved_exported_and_kept_as_a_preset(raw, solved, tmp_path):
     model.export(tmp_path / "1")
     serve = tf.saved_model.load(str(tmp_path / "1")).signatures["serving_default"]
     answer = serve(image_bytes=tf.constant(rows["image"]), text=tf.constant(rows["text"]))
-    np.testing.assert_allclose(answer["scores"], expected, atol=1e-5)
+    np.testing.assert_allclose(answer["logits"], expected, atol=1e-5)
     assert answer["evidence"].numpy().tolist() == [b"image+text", b"image", b"text", b"none"]
 
 

@@ -232,7 +232,7 @@ def test_the_export_holds_no_text_encoder(examples, trained, tmp_path):
     rows = [(x["image"].numpy(), x["text"].numpy()) for x, _ in examples]
     images, texts = (list(column) for column in zip(*rows, strict=True))
     scores = [
-        serve(image_bytes=tf.constant(images), text=tf.constant(some))["scores"].numpy()
+        serve(image_bytes=tf.constant(images), text=tf.constant(some))["logits"].numpy()
         for some in (texts, [b""] * ROWS)
     ]
     np.testing.assert_array_equal(*scores)

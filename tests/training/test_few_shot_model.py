@@ -104,7 +104,7 @@ def test_solved_models_are_saved_exported_and_trained(preset, tmp_path):
     serve = tf.saved_model.load(str(tmp_path / "1")).signatures["serving_default"]
     encoded = [tf.io.encode_png(one).numpy() for one in pictures]
     served = serve(image_bytes=tf.constant(encoded), text=tf.constant([""] * 9))
-    np.testing.assert_allclose(served["scores"], expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(served["logits"], expected, rtol=1e-4, atol=1e-4)
     before = {weight.name: weight.numpy() for weight in model.head.weights}
     model.compile(keras.optimizers.SGD(2e-4))  # small steps on all rows: the loss is convex
     start = model.evaluate(x, labels, verbose=0)[0]

@@ -84,7 +84,7 @@ def test_saved_and_exported_models_answer_as_before(case, tmp_path):
     serve = tf.saved_model.load(str(tmp_path / "1")).signatures["serving_default"]
     encoded = [tf.io.encode_png(one).numpy() for one in pictures]
     served = serve(image_bytes=tf.constant(encoded), text=tf.constant([""] * 4))
-    np.testing.assert_allclose(served["scores"], expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(served["logits"], expected, rtol=1e-4, atol=1e-4)
     assert set(np.asarray(served["evidence"])) == {b"image"}
 
 
