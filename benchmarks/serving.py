@@ -12,13 +12,13 @@ All pairs take turns in one process, with one thread each; milliseconds are medi
 | onnxruntime | `tensors` | the same network as ONNX, float32, in onnxruntime |
 | first_request | first request after warm-up requests are replayed, new process | later ones |
 | cold_request | first request of a new process | later ones |
-| bomb | a PNG of 12000² pixels, rejected | – |
+| bomb | a request with a PNG of 12000² pixels, rejected | one without a picture |
 
 `difference` is the largest absolute one of probabilities: to the Keras model, or to the peer.
 `megabytes` is the size of the artefact; of the bomb, what the process grew by at its peak. `fresh`
 lists what of keras, keras_hub and tatl_keras came into the process that served it.
 
-The pictures are JPEG of 320 × 240 pixels; weights of ResNet-50 are random, which costs the same.
+The pictures are JPEG of 320 × 240 pixels.
 Needs `pip install tatl_keras[onnx]`. Writes benchmarks/results/serving.csv.
 """
 
@@ -45,8 +45,12 @@ from tatl_keras._predict_protos import message
 _ROUNDS = flags.DEFINE_integer("rounds", 9, "How often ours and the peer take turns.")
 
 CLASSES, SIDE = 37, 12000
-NETWORKS = ("efficientnet_lite0_minilm_concat", "resnet50_image_only")
+NETWORKS = {
+    "efficientnet_lite0_minilm_concat": {},
+    "resnet50_image_only": {"image_preset": None},  # random weights cost the same
+}
 FORMS = ("freeze", "bfloat16", "quantize")
+COLUMNS = {"ours_ms": "bomb", "peer_ms": "empty", "megabytes": "grown"}
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 
 
@@ -120,7 +124,7 @@ class Rows(list):
 
 def measure(network, folder, rows):
     """Adds the rows of one network: raw, the forms of its weights, onnxruntime, new processes."""
-    model = zoo.build(network, CLASSES, seed=0)
+    model = zoo.build(network, CLASSES, seed=0, **NETWORKS[network])
     images, texts = requests(32)
     model.fit({"image": images, "text": texts}, np.arange(32) % CLASSES, epochs=1, verbose=0)
     plain = os.path.join(folder, network, "1")
@@ -192,8 +196,11 @@ def new_processes(network, directory, folder, rows):
         name = {"cold": "cold_request", "warm": "first_request"}[kind]
         found = {"ours_ms": f"{first:.1f}", "peer_ms": f"{later:.1f}", "ratio": f"{ratio:.2f}"}
         rows.add(name, network, 1, **found, fresh=" ".join(answers[0]["libraries"]) or "none")
-    cost = {key: statistics.median(one[key] for one in answers) for key in ("bomb", "grown")}
-    found = {"ours_ms": f"{cost['bomb']:.1f}", "megabytes": f"{cost['grown']:.1f}"}
+    cost = {
+        key: statistics.median(one[key] for one in answers) for key in ("bomb", "empty", "grown")
+    }
+    found = {name: f"{cost[key]:.1f}" for name, key in COLUMNS.items()}
+    found["ratio"] = f"{cost['bomb'] / cost['empty']:.2f}"
     rows.add("bomb", network, 1, **found)
 
 
@@ -247,13 +254,13 @@ if kind == "warm":
 picture = base64.b64decode(asked["image"])
 first = ask(picture, asked["text"])
 later = statistics.median(ask(picture, asked["text"]) for _ in range(30))
-ask(b"", "")
+empty = statistics.median(ask(b"", "") for _ in range(9))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 rejected = statistics.median(ask(bomb, "") for _ in range(9))
 grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1000
 loaded = {name.split(".")[0] for name in sys.modules}
 libraries = sorted({"keras", "keras_hub", "tatl_keras"} & loaded)
-print(json.dumps({"first": first, "later": later, "bomb": rejected, "grown": grown,
+print(json.dumps({"first": first, "later": later, "empty": empty, "bomb": rejected, "grown": grown,
                   "libraries": libraries}))
 """
 
