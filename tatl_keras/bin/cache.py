@@ -37,17 +37,16 @@ def run():
 
 def main(arguments):
     """Does what the first argument says; returns the exit status."""
-    commands = {"list": _list, "verify": _verify, "prune": _prune}
     name = arguments[0] if arguments else None
-    if name not in commands:
+    if name not in COMMANDS:
         raise app.UsageError(f"the first word must be list, verify or prune. Received: {name}")
     common.no_arguments(arguments[1:])
     if common.SMOKE.value:
         with tempfile.TemporaryDirectory() as directory:
             _fill(directory)
-            return commands[name](directory)
+            return COMMANDS[name](directory)
     common.required(_CACHE)
-    return commands[name](_CACHE.value)
+    return COMMANDS[name](_CACHE.value)
 
 
 def _list(directory):
@@ -129,6 +128,9 @@ def _fill(directory):
         preprocessor=tatl_keras.data.Preprocessor(converter),
         verbose=0,
     )
+
+
+COMMANDS = {"list": _list, "verify": _verify, "prune": _prune}
 
 
 if __name__ == "__main__":

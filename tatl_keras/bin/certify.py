@@ -9,7 +9,9 @@ Runs the frozen encoders of a model once over all examples, learns from few and 
 and without text, and writes certificate.html, certificate.png and certificate.json: gains with
 intervals, a leak alarm, the share of each modality, what missing and wrong texts cost, and
 calibration. Splits of the data (a column, or --split_column) are checked for pictures and groups
-that are in two of them; the measurements draw their own splits, several times.
+that are in two of them; the measurements draw their own splits, several times. A certificate in the
+workdir of tatl-train, put there before the training or with --overwrite after it, is shown in the
+run's report.
 """
 
 import os
@@ -57,6 +59,8 @@ def main(arguments):
     else:
         if common.MODEL.value is None:
             flags.FLAGS[common.MODEL.name].value = DEFAULT_MODEL
+        if tatl_keras.zoo.spec(common.MODEL.value).task != "classify":
+            raise ValueError(f"--model must classify. Received: {common.MODEL.value}")
         examples = data_flags.load("all")
         told = {name: _keys(examples, name) for name in ("group", "split")}
         model = train.build(len(examples.class_names))

@@ -3,9 +3,11 @@
 A program is a module with `main(arguments)`, which returns an exit status, and with a docstring
 that is its help. It shows and takes the flags it defines, those it names with
 `flags.declare_key_flag`, and absl's own; any other is an error. A dict `HELP` in the module says
-what a shared flag means there.
+what a shared flag means there, a tuple `WITHOUT_TENSORFLOW` before which first words TensorFlow is
+not imported.
 """
 
+import contextlib
 import os
 import runpy
 import sys
@@ -66,7 +68,8 @@ def run(main, module):
             sys.exit(_usage_error(module, error))
 
     def start(arguments):
-        _import_tensorflow_quietly()
+        if arguments[:1] not in [[word] for word in getattr(module, "WITHOUT_TENSORFLOW", ())]:
+            _import_tensorflow_quietly()
         return call(main, module, arguments)
 
     app.run(start, flags_parser=parse_or_exit)
@@ -153,18 +156,20 @@ def required(*holders):
         raise app.UsageError(f"{' and '.join(missing)} must be given.")
 
 
-def check_output():
-    """Raises an error when `--output` is a file that is there and may not be replaced."""
-    path = OUTPUT.value
+def check_output(holder=OUTPUT):
+    """Raises an error when `--output`, or another flag, is a file that may not be replaced."""
+    path = holder.value
     if path is None:
         return
     if os.path.exists(path) and not OVERWRITE.value:
         raise FileExistsError(
-            f"--output must be a new file. Received: {path!r}. --overwrite replaces it."
+            f"--{holder.name} must be a new file. Received: {path!r}. --overwrite replaces it."
         )
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
-        raise FileNotFoundError(f"--output must be in a folder that exists. Received: {path!r}")
+        raise FileNotFoundError(
+            f"--{holder.name} must be in a folder that exists. Received: {path!r}"
+        )
 
 
 def check_beam_flags(arguments):
@@ -244,19 +249,14 @@ def _flagfiles_first(argv):
     return [argv[0], *first, *others]
 
 
-def register(path):
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"--register must name Python files. Received: {path!r}")
-    runpy.run_path(path, run_name="tatl_keras_registered")
-
-
-def _import_tensorflow_quietly():
-    """Holds back what TensorFlow says about itself on stderr, unless the import fails."""
+@contextlib.contextmanager
+def quiet_stderr():
+    """Holds back what is written to stderr, TensorFlow's own words too, unless the block fails."""
     with tempfile.TemporaryFile() as held:
         stderr = os.dup(2)
         os.dup2(held.fileno(), 2)
         try:
-            import tensorflow  # noqa: F401
+            yield
         except BaseException:
             held.seek(0)
             os.write(stderr, held.read())
@@ -264,6 +264,17 @@ def _import_tensorflow_quietly():
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+def register(path):
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"--register must name Python files. Received: {path!r}")
+    runpy.run_path(path, run_name="tatl_keras_registered")
+
+
+def _import_tensorflow_quietly():
+    with quiet_stderr():
+        import tensorflow  # noqa: F401
 
 
 def _is_users(error):

@@ -13,6 +13,9 @@ If the training had a validation split, probabilities are calibrated on it, and 
 through the export: what the temperature, --bfloat16 and --quantize change is printed, and written
 to the export's MANIFEST.json.
 
+A model that writes is exported with its --sampler and --max_length, which requests cannot change;
+texts and log-probabilities are compared.
+
 --check exports nothing: it reads a SavedModel, also a foreign one, without running any of it, and
 prints a line for each thing that TensorFlow Serving 2.20 would stumble over. The exit status is 1
 if it cannot be served, 0 if there is at most advice.
@@ -26,7 +29,16 @@ import tempfile
 from absl import flags
 
 import tatl_keras
-from tatl_keras.bin import common, data_flags, exporting, trained
+from tatl_keras.bin import (
+    common,
+    data_flags,
+    exporting,
+    records,
+    sampler_flags,
+    trained,
+    writing,
+    writing_export,
+)
 
 flags.adopt_module_key_flags(data_flags)
 for _name in ("workdir", "output", "overwrite", "models_config"):
@@ -60,6 +72,7 @@ _KEEP = flags.DEFINE_integer(
 _CHECK = flags.DEFINE_string(
     "check", None, "Folder of a SavedModel to check for TensorFlow Serving; nothing is exported."
 )
+flags.adopt_module_key_flags(sampler_flags)
 for _name in ("register", "smoke", "debug"):
     flags.declare_key_flag(_name)
 
@@ -91,13 +104,20 @@ def main(arguments):
             workdir, output = common.WORKDIR.value, common.OUTPUT.value
         _check_output(output)
         config = trained.read_config(workdir)
-        made = _export(workdir, config, output)
+        writes = records.task_in(config) != "classify"
+        if writes:
+            writing.refuse((_TFLITE.name, _ONNX.name), "a model that writes")
+        else:
+            writing.refuse(sampler_flags.NAMES, "a model that classifies")
+        made = (_export_writer if writes else _export)(workdir, config, output)
         for write, path in (("to_tflite", _TFLITE.value), ("to_onnx", _ONNX.value)):
             if path:
                 getattr(tatl_keras.serving, write)(made, path, overwrite=common.OVERWRITE.value)
                 print(f"Wrote {path}, of the signature tensors")
         if not common.SMOKE.value:
-            print(f"Next:\n  tatl-predict --model={made} PICTURE --text=TEXT")
+            given = {"classify": "PICTURE --text=TEXT", "caption": "PICTURE"}
+            words = given.get(records.task_in(config), "--text=TEXT")
+            print(f"Next:\n  tatl-predict --model={made} {words}")
 
 
 def _export(workdir, config, output):
@@ -110,14 +130,7 @@ def _export(workdir, config, output):
     temperature = 1.0
     if _CALIBRATE.value and validation is not None:
         temperature = tatl_keras.serving.fit_temperature(validation.logits, validation.labels)
-    options = {"freeze": _FREEZE.value, "bfloat16": _BFLOAT16.value, "quantize": _QUANTIZE.value}
-    if _MAX_PIXELS.value is not None:
-        options["max_pixels"] = _MAX_PIXELS.value
-    options["training_config"] = exporting.described(config)
-    metrics = tatl_keras.training.read_json(
-        os.path.join(workdir, tatl_keras.training.workdir.METRICS)
-    )
-    options["metrics"] = {"test": metrics}
+    options = _options(workdir, config)
     examples = exporting.examples(config, _EXAMPLES.value)
     made, difference, effect = exporting.export_verified(
         model, output, examples, validation, temperature=temperature, lossy=lossy, **options
@@ -131,11 +144,45 @@ def _export(workdir, config, output):
     if effect is not None:
         told = str(effect).replace("\n", "\n  ")
         print(f"  validation split, temperature {temperature:.3g}: {told}")
+    _prune(made)
+    return made
+
+
+def _export_writer(workdir, config, output):
+    """Exports a model that writes, tells what was found, prunes; returns the export's folder."""
+    model, lossy = trained.load_model(workdir), _BFLOAT16.value or _QUANTIZE.value
+    examples = writing_export.examples(config, model, _EXAMPLES.value)
+    options = _options(workdir, config) | sampler_flags.options()
+    made, difference = writing_export.export_verified(
+        model, output, examples, lossy=lossy, **options
+    )
+    of = "itself, loaded here" if lossy else "the model"
+    print(
+        f"Exported {workdir} to {made}\n"
+        f"  {len(examples)} examples asked in a new process without Keras: the texts of {of}, "
+        f"largest difference of their log-probabilities {difference:.1e}"
+    )
+    _prune(made)
+    return made
+
+
+def _options(workdir, config):
+    """Arguments of `model.export` that both kinds of models take."""
+    options = {"freeze": _FREEZE.value, "bfloat16": _BFLOAT16.value, "quantize": _QUANTIZE.value}
+    if _MAX_PIXELS.value is not None:
+        options["max_pixels"] = _MAX_PIXELS.value
+    options["training_config"] = exporting.described(config)
+    metrics = tatl_keras.training.read_json(
+        os.path.join(workdir, tatl_keras.training.workdir.METRICS)
+    )
+    return options | {"metrics": {"test": metrics}}
+
+
+def _prune(made):
     if _KEEP.value is not None:
         base = os.path.dirname(os.path.abspath(made))
         gone = exporting.prune(base, _KEEP.value, common.MODELS_CONFIG.value)
         print(f"  removed versions: {', '.join(map(str, gone)) or 'none'}")
-    return made
 
 
 def check(directory):

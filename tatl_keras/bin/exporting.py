@@ -1,14 +1,16 @@
 """An export from a run: calibrated, replayed, compared, and moved to its place."""
 
+import contextlib
 import dataclasses
 import os
 import shutil
 import sys
 import tempfile
+import types
 from typing import Any
 
 import tatl_keras
-from tatl_keras.bin import trained
+from tatl_keras.bin import records, trained
 
 _MODELS_CONFIG = "models.config"
 
@@ -56,18 +58,23 @@ def validation(config, model, batch_size):
 
 def examples(config, count):
     """Some examples of the data, and the same without picture and without text."""
+    found = found_or_made_up(config, count, verify=None, verbose=False, on_bad="skip")
+    taken = found.take(count).as_numpy_iterator()
+    some = [{"image": x["image"], "text": x["text"].decode()} for x, _ in taken]
+    return [*some, some[0] | {"image": b""}, some[0] | {"text": ""}]
+
+
+def found_or_made_up(config, count, **options):
+    """The test split of a run; made-up examples, and a line on stderr, where it is gone."""
     try:
-        found = trained.load_split(config, verify=None, verbose=False, on_bad="skip")
+        return trained.load_split(config, **options)
     except FileNotFoundError:
         print(
             f"The data is not where it was ({config['flags']['data']}): compared on made-up "
             "examples. --data names it.",
             file=sys.stderr,
         )
-        found = tatl_keras.data.synthetic.examples(2, count)
-    taken = found.take(count).as_numpy_iterator()
-    some = [{"image": x["image"], "text": x["text"].decode()} for x, _ in taken]
-    return [*some, some[0] | {"image": b""}, some[0] | {"text": ""}]
+        return trained.made_up(records.task_in(config), count)
 
 
 def described(config):
@@ -114,33 +121,50 @@ def export_verified(model, output, examples, validation, *, temperature, lossy, 
     import tensorflow as tf
 
     serving = tatl_keras.serving
-    parent = os.path.dirname(os.path.abspath(output)) if is_version(output) else output
-    os.makedirs(parent, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".unverified-", dir=parent) as folder:
-        beside = os.path.join(folder, "export")
-        model.export(beside, temperature=temperature, **options)
-        loaded = serving.load(beside)
+    with placing(output) as place:
+        model.export(place.beside, temperature=temperature, **options)
+        loaded = serving.load(place.beside)
         columns = {name: [one[name] for one in examples] for name in ("image", "text")}
         if lossy:
             logits = loaded.answer(*columns.values())["logits"]
         else:
             logits = model.predict(columns, verbose=0)
         probabilities = tf.nn.softmax(logits / temperature).numpy()
-        difference = serving.verify(beside, examples, probabilities, temperature=temperature)
+        difference = serving.verify(place.beside, examples, probabilities, temperature=temperature)
         effect = None
         if validation is not None:
             answered = loaded.predict(validation.images, validation.texts)
             effect = serving.measure_effect(validation.logits, answered, validation.labels)
             tatl_keras.models.artifact.manifest.add_metrics(
-                beside, {"validation": effect.to_dict()}
+                place.beside, {"validation": effect.to_dict()}
             )
+    return place.path, difference, effect
+
+
+@contextlib.contextmanager
+def placing(output):
+    """Lets an export be written and verified in a hidden folder, and moves it to its place.
+
+    Args:
+        output: folder to make, which replaces one that is there; or a folder of versions, which
+            gets the next.
+
+    Yields:
+        A namespace: `beside`, the folder to write; once the block is over without an error `path`,
+        where it is now. An error leaves nothing behind.
+    """
+    parent = os.path.dirname(os.path.abspath(output)) if is_version(output) else output
+    os.makedirs(parent, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".unverified-", dir=parent) as folder:
+        place = types.SimpleNamespace(beside=os.path.join(folder, "export"), path=output)
+        yield place
         if not is_version(output):
-            version = serving.publish(beside, output)
-            return os.path.join(output, str(version)), difference, effect
+            version = tatl_keras.serving.publish(place.beside, output)
+            place.path = os.path.join(output, str(version))
+            return
         if os.path.exists(output):
             shutil.rmtree(output)
-        os.rename(beside, output)
-    return output, difference, effect
+        os.rename(place.beside, output)
 
 
 def prune(base, keep, models_config):

@@ -9,8 +9,9 @@
 Pictures and texts come from the command line or from --data; labels are not needed. Each row of
 the output has id, label, probability and evidence: what of the row the model could read. Where that
 is nothing ("none"; an export says valid=False), the answer is how frequent each class was in
-training. A row whose picture cannot be read has an error instead, stands at the end, and makes the
-exit status 1; one with more pixels than the export takes counts as without picture.
+training. A model that writes gives id, text, log_prob and valid: whether there was something to
+write about. A row whose picture cannot be read has an error instead, stands at the end, and makes
+the exit status 1; one with more pixels than the export takes counts as without picture.
 
 With --runner an Apache Beam pipeline asks an exported model (pip install tatl_keras[beam]); flags
 of Beam stand behind --. --output is then a folder, or an address such as gs://…, of files with the
@@ -24,7 +25,15 @@ import sys
 from absl import app, flags
 
 import tatl_keras
-from tatl_keras.bin import common, data_flags, predictors, records
+from tatl_keras.bin import (
+    common,
+    data_flags,
+    predictors,
+    records,
+    sampler_flags,
+    writing,
+    writing_rows,
+)
 
 flags.declare_key_flag("model")
 flags.adopt_module_key_flags(data_flags)
@@ -40,6 +49,7 @@ _FORMAT = flags.DEFINE_enum(
     "format", None, ["table", "jsonl"], "Default: table on the screen, jsonl in a file."
 )
 _TOP_K = flags.DEFINE_integer("top_k", 1, "How many classes to show.", lower_bound=1)
+flags.adopt_module_key_flags(sampler_flags)
 for _name in ("runner", "register", "smoke", "debug"):
     flags.declare_key_flag(_name)
 
@@ -69,19 +79,26 @@ def main(arguments):
         else:
             _check_flags(pictures)
             predictor = predictors.open_model(common.MODEL.value)
+            if predictor.writes_about is not None:
+                writing_rows.check(predictor, pictures, _TEXT.value)
             if data_flags.DATA.value:
                 examples = predictors.load_examples(predictor, common.SPLIT.value)
             else:
                 count = max(len(pictures), len(_TEXT.value))
                 images, texts = pictures or [""] * count, _TEXT.value or [""] * count
                 examples, errors = predictors.load_named(images, texts)
-        rows = []
-        if examples is not None:
-            top_k, batch_size = _TOP_K.value, common.BATCH_SIZE.value
-            rows = predictors.predict(predictor, examples, top_k, batch_size)
-    _write(rows + errors)
+        rows = [] if examples is None else _rows(predictor, examples)
+    _write(rows + errors, _table if predictor.writes_about is None else writing_rows.table)
     failed = [row for row in rows + errors if "error" in row]
     return _status(len(failed), len(rows + errors))
+
+
+def _rows(predictor, examples):
+    batch_size = common.BATCH_SIZE.value
+    if predictor.writes_about is not None:
+        return writing_rows.rows_of(predictor, examples, batch_size)
+    writing.refuse(sampler_flags.NAMES, "a model that classifies")
+    return predictors.predict(predictor, examples, _TOP_K.value, batch_size)
 
 
 def _predict_with_beam(arguments):
@@ -130,10 +147,10 @@ def _check_flags(pictures):
         )
 
 
-def _write(rows):
+def _write(rows, table):
     path = common.OUTPUT.value
     as_table = (_FORMAT.value or ("jsonl" if path else "table")) == "table"
-    text = _table(rows) if as_table else "\n".join(json.dumps(r, ensure_ascii=False) for r in rows)
+    text = table(rows) if as_table else "\n".join(json.dumps(r, ensure_ascii=False) for r in rows)
     if path is None:
         print(text)
         return

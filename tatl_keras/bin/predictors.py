@@ -11,19 +11,31 @@ from tatl_keras.bin import common, data_flags, trained
 
 _SAVED_MODEL = "saved_model.pb"
 _COLUMN_FLAGS = ("image_column", "text_column")
+_TASKS = {None: "classify", "image": "caption", "text": "translate"}
+# Columns that a model of a task does not read.
+_UNREAD = {"classify": {}, "caption": {"text": False}, "translate": {"image": False}}
 
 
 @dataclasses.dataclass(frozen=True)
 class Predictor:
-    """A model that gives probabilities.
+    """A model that gives probabilities, or writes.
 
     Attributes:
-        model: a `TextAssistedClassifier` or a `serving.LoadedModel`.
+        model: a `TextAssistedClassifier`, `Captioner` or `Translator`, or a `serving.LoadedModel`
+            or `LoadedWriter`.
         config: `config.json` of the run it came from, or `None`.
     """
 
     model: Any
     config: dict | None = None
+
+    @property
+    def writes_about(self):
+        """What a model that writes reads, "image" or "text"; `None` for one that classifies."""
+        if isinstance(self.model, tatl_keras.serving.LoadedWriter):
+            return self.model.source
+        kinds = (tatl_keras.models.Captioner, tatl_keras.models.Translator)
+        return next(iter(self.model.encoders)) if isinstance(self.model, kinds) else None
 
     @property
     def class_names(self):
@@ -104,13 +116,15 @@ def load_examples(predictor, split=None, **overrides):
     Returns:
         A data set of `data.load`, without labels.
     """
-    config = predictor.config
+    config, task = predictor.config, _TASKS[predictor.writes_about]
+    if task == "translate" and data_flags.DATA.value.startswith(data_flags.EMOJI):
+        return without_labels(data_flags.load_for(task, split or "all", on_bad="skip"))
     if split in (None, "all"):
         columns = {name: config["flags"][name] for name in _COLUMN_FLAGS} if config else None
-        return load_manifest(data_flags.DATA.value, columns, **overrides)
+        return load_manifest(data_flags.DATA.value, columns, **_UNREAD[task], **overrides)
     if config:
         return without_labels(trained.load_split(config, split, on_bad="skip"))
-    return without_labels(data_flags.load(split, on_bad="skip", **overrides))
+    return without_labels(data_flags.load_for(task, split, on_bad="skip", **overrides))
 
 
 def load_manifest(source, columns=None, **overrides):
@@ -191,7 +205,7 @@ def smoke(stack):
 
 def without_labels(examples):
     """The same examples without their labels; as everywhere, `map` loses the attributes."""
-    bare = examples.map(lambda x, y: x)
+    bare = examples.map(lambda x, *_: x)
     bare.ids, bare.rows = examples.ids, getattr(examples, "rows", None)
     bare.summary = {name: v for name, v in examples.summary.items() if name != "skipped"}
     return bare

@@ -30,6 +30,14 @@ CLIP_NORM = flags.DEFINE_float(
     "encoder learns, else 0.",
     lower_bound=0.0,
 )
+LABEL_SMOOTHING = flags.DEFINE_float(
+    "label_smoothing",
+    None,
+    "Share of each target that is spread evenly over all tokens, for models that write. Default: "
+    "0.1.",
+    lower_bound=0.0,
+    upper_bound=0.999,
+)
 MIXED_PRECISION = flags.DEFINE_enum(
     "mixed_precision",
     "float32",
@@ -112,8 +120,8 @@ def compile_model(model, examples, epochs, batch_size):
     """Compiles a model with the optimizer that the flags describe, under the model's strategy.
 
     Args:
-        model: a `TextAssistedClassifier`.
-        examples: data set of `data.load` that it will learn from.
+        model: a `TextAssistedClassifier`, or one that writes.
+        examples: data set of `data.load` or `data.load_pairs` that it will learn from.
         epochs, batch_size: ints.
     """
     per_epoch = math.ceil(_num_rows(model, examples) / batch_size)
@@ -125,8 +133,11 @@ def compile_model(model, examples, epochs, batch_size):
         options["warmup_steps"] = min(int(WARMUP_EPOCHS.value * per_epoch), steps - 1)
     if CLIP_NORM.value is not None:
         options["clip_norm"] = CLIP_NORM.value or None
+    losses = {}
+    if LABEL_SMOOTHING.value is not None:
+        losses = {"loss": tatl_keras.models.TokenCrossentropy(LABEL_SMOOTHING.value)}
     with model.distribute_strategy.scope():
-        model.compile(tatl_keras.training.make_optimizer(model, steps=steps, **options))
+        model.compile(tatl_keras.training.make_optimizer(model, steps=steps, **options), **losses)
 
 
 def callbacks(splits, evaluation):
@@ -163,6 +174,8 @@ def recipe_of(model):
 def _num_rows(model, examples):
     """Rows of an epoch: the examples, and class texts where these are examples too."""
     rows = examples.summary["num_examples"]
+    if isinstance(model, (tatl_keras.models.Captioner, tatl_keras.models.Translator)):
+        return rows
     made_of_texts = isinstance(model.head, tatl_keras.models.few_shot_head.CLASS_TEXT_HEADS)
     if model.class_texts is None or made_of_texts:
         return rows

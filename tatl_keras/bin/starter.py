@@ -14,7 +14,8 @@ PARTS = {{
     # A name of encoders.names("image"): efficientnet_lite0, resnet50, resnet101, vit_b16, vit_l16;
     # or a KerasHub preset, an hf:// or kaggle:// handle, or a folder.
     "image": "efficientnet_lite0",
-    # A name of encoders.names("text"): minilm, bert_base, bert_tiny, lstm, embed; or a preset.
+    # A name of encoders.names("text"): minilm, bert_base, bert_tiny, lstm, transformer, embed; or a
+    # preset.
     "text": "minilm",
     # concat, gated, film, bilinear, cross, joint or no_harm.
     "fusion": "gated",

@@ -8,10 +8,11 @@ import tempfile
 from absl import flags
 
 import tatl_keras
-from tatl_keras.bin import common, data_flags
+from tatl_keras.bin import common, data_flags, records
 
+SMOKE_CLASSES = 2
 _SPLIT_FLAGS = ("train_split", "validation_split", "test_split")
-_COLUMN_FLAGS = ("image_column", "text_column", "label_column", "id_column")
+_COLUMN_FLAGS = ("image_column", "text_column", "target_column", "label_column", "id_column")
 
 
 def read_config(workdir):
@@ -86,18 +87,49 @@ def load_split(config, split=None, **overrides):
     Returns:
         A data set of `data.load`.
     """
+    task = records.task_in(config)
     if config["smoke"] and (common.SMOKE.value or not data_flags.DATA.present):
-        made_up = len(config["model"]["class_names"]), config["data"]["test"]["num_examples"]
-        return tatl_keras.data.synthetic.examples(*made_up)
-    overrides = {"class_names": config["model"]["class_names"]} | overrides
+        return made_up(task, config["data"]["test"]["num_examples"])
+    if task == "classify":
+        overrides = {"class_names": config["model"]["class_names"]} | overrides
     if not is_training_data(config):
-        columns = {name: config["flags"][name] for name in _COLUMN_FLAGS}
-        return data_flags.load(split or "all", columns, **overrides)
+        columns = {name: config["flags"].get(name) for name in _COLUMN_FLAGS}
+        return data_flags.load_for(task, split or "all", columns, **overrides)
     split = split or config["flags"]["test_split"]
-    names = [config["flags"][name] for name in _SPLIT_FLAGS if config["flags"][name]]
+    names = splits_of(config)
     if split not in names:
-        return data_flags.load(split, config["flags"], **overrides)
-    return data_flags.load(tuple(names), config["flags"], **overrides)[names.index(split)]
+        return data_flags.load_for(task, split, config["flags"], **overrides)
+    found = data_flags.load_for(task, tuple(names), config["flags"], **overrides)
+    return found[names.index(split)]
+
+
+def load_learned(config):
+    """The examples that a model has learned from, whatever flags are given now.
+
+    Args:
+        config: `config.json` of the run.
+
+    Raises:
+        FileNotFoundError: the data is not where it was.
+    """
+    task = records.task_in(config)
+    if config["smoke"]:
+        return made_up(task, config["data"]["train"]["num_examples"])
+    options = {"verbose": False} | ({} if task == "translate" else {"verify": None})
+    names = tuple(splits_of(config))
+    return data_flags.load_for(task, names, config["flags"], command_line=False, **options)[0]
+
+
+def splits_of(config):
+    """Names of the splits that a run has made, the one that was learned from first."""
+    return [config["flags"][name] for name in _SPLIT_FLAGS if config["flags"][name]]
+
+
+def made_up(task, count):
+    """Examples for `--smoke`; of two classes where the model classifies."""
+    if task == "translate":
+        return tatl_keras.data.synthetic.pairs("reverse", count)
+    return tatl_keras.data.synthetic.examples(SMOKE_CLASSES, count)
 
 
 def is_training_data(config):
@@ -116,3 +148,9 @@ def changed_since_training(config, examples):
         and then.get("fingerprint_of") == examples.summary.get("fingerprint_of")
         and then["fingerprint"] != examples.summary["fingerprint"]
     )
+
+
+def warn_if_changed(config, examples):
+    """Says so, on stderr, where a split of the training has other examples now."""
+    if changed_since_training(config, examples):
+        print("warning: the examples are not those of the training any more", file=sys.stderr)

@@ -73,6 +73,17 @@ class Asked:
             notes.append("`fractions` was not used: the splits are the source's own")
         return assigned, [], notes
 
+    def homeless(self, rows, assigned, columns):
+        """Bool series: the rows that should name a split, as others do, and do not.
+
+        Args:
+            rows: frame of a `Source`.
+            assigned: series of their splits, as `assign` gives.
+            columns: dict from role to column, of the `Source`.
+        """
+        in_column = self.by_name and columns["split"] is not None
+        return (rows["split"] == "") & (assigned == "") & in_column
+
 
 def _check_disjoint(ids):
     counted = collections.Counter(i for listed in ids.values() for i in set(listed))

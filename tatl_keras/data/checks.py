@@ -6,6 +6,7 @@ import dataclasses
 from absl import logging
 
 LISTED = 10
+ON_BAD = ("error", "skip")
 _HINTS = {
     "duplicate id": "where={column: value} takes a part of the rows; id=False goes by the paths.",
     "unknown label": "class_names=[…] names classes that the training split lacks.",
@@ -50,19 +51,31 @@ def of_rows(rows, labelled, has_ids, homeless):
     Returns:
         A dict from the rows' index to `Bad`.
     """
-    bad = {}
-    first_rows = rows.drop_duplicates("id").set_index("id")["row"]
-    tests = [
-        (rows["id"].duplicated() & has_ids, "duplicate id", lambda r: f"as row {first_rows[r.id]}"),
-        ((rows["image"] == "") & (rows["text"] == ""), "neither picture nor text", None),
-        ((rows["label"] == "") & labelled, "no label", None),
-        (homeless, "no split", None),
-    ]
-    for mask, kind, detail in tests:
-        for row in rows[mask].itertuples():
-            found = Bad(row.row, row.id, kind, detail(row) if detail else "")
-            bad.setdefault(row.Index, found)
-    return bad
+    tests = {
+        "neither picture nor text": (rows["image"] == "") & (rows["text"] == ""),
+        "no label": (rows["label"] == "") & labelled,
+        "no split": homeless,
+    }
+    return _first_of(tests, rows, has_ids)
+
+
+def of_pairs(rows, has_ids, homeless):
+    """Finds pairs that are wrong by themselves.
+
+    Args:
+        rows: frame of a `Source` with a column `target`.
+        has_ids: as in `of_rows`.
+        homeless: as in `of_rows`.
+
+    Returns:
+        A dict from the rows' index to `Bad`.
+    """
+    tests = {
+        "empty text": rows["text"] == "",
+        "empty target": rows["target"] == "",
+        "no split": homeless,
+    }
+    return _first_of(tests, rows, has_ids)
 
 
 def of_labels(rows, indices, class_names):
@@ -120,3 +133,27 @@ def handle(bad, on_bad, name, total):
 def counts(bad):
     """How many rows are bad in which way, most frequent first."""
     return dict(collections.Counter(item.kind for item in bad).most_common())
+
+
+def told(bad):
+    """What a summary says of the rows that were skipped."""
+    skipped = [{"row": item.row, "id": item.id, "reason": item.reason} for item in bad]
+    return {"skipped_counts": counts(bad), "skipped": skipped}
+
+
+def check_choice(name, value, choices):
+    """Raises ValueError when an argument is none of the values it may have."""
+    if value not in choices:
+        raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}")
+
+
+def _first_of(tests, rows, has_ids):
+    """The first kind of badness of each row; `tests` maps kinds to bool series."""
+    bad = {}
+    first_rows = rows.drop_duplicates("id").set_index("id")["row"]
+    for row in rows[rows["id"].duplicated() & has_ids].itertuples():
+        bad[row.Index] = Bad(row.row, row.id, "duplicate id", f"as row {first_rows[row.id]}")
+    for kind, mask in tests.items():
+        for row in rows[mask].itertuples():
+            bad.setdefault(row.Index, Bad(row.row, row.id, kind))
+    return bad

@@ -15,6 +15,7 @@ NAMES = {
     "group": ("group", "group_id"),
     "id": ("id", "uid", "key"),
     "text": ("text", "caption", "captions", "title", "description", "tags", "keywords"),
+    "target": ("target", "translation", "target_text"),
 }
 
 
@@ -23,8 +24,8 @@ def choose(frame, wanted, name):
 
     Args:
         frame: `pandas.DataFrame` of strings, one column per column of the file.
-        wanted: dict from role to a column name, `False` (there is none) or `None` (look for it).
-            `text` may also be a list of columns.
+        wanted: dict from the roles there are to a column name, `False` (there is none) or `None`
+            (look for it). `text` may also be a list of columns.
         name: what to call the table in messages.
 
     Returns:
@@ -34,12 +35,13 @@ def choose(frame, wanted, name):
         ValueError: a column asked for is absent, or several columns fit a role equally well.
     """
     chosen = {}
-    for role in NAMES:
+    roles = [role for role in NAMES if role in wanted]
+    for role in roles:
         if wanted[role] is False:
             chosen[role] = None
         elif wanted[role] is not None:
             chosen[role] = _named(frame, role, wanted[role], name)
-    for role in NAMES:
+    for role in roles:
         if role not in chosen:
             used = {c for v in chosen.values() for c in (v if isinstance(v, list) else [v])}
             free = [column for column in frame.columns if column not in used]

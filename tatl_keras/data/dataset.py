@@ -1,9 +1,11 @@
 """Checked rows to `tf.data`, with what is known about them attached."""
 
 import hashlib
+import sys
 
 import numpy as np
 import tensorflow as tf
+import tqdm
 
 
 def build(pictures, rows, indices=None):
@@ -23,6 +25,24 @@ def build(pictures, rows, indices=None):
         return tf.data.Dataset.zip(*parts).map(_example)
     parts.append(tf.data.Dataset.from_tensor_slices(np.asarray(indices, np.int32)))
     return tf.data.Dataset.zip(*parts).map(lambda image, text, y: (_example(image, text), y))
+
+
+def build_pairs(rows, summary):
+    """Makes the pairs of one split, with their attributes.
+
+    Args:
+        rows: frame with `id`, `text`, `target` and `group`, at least one row.
+        summary: dict of what else is known about them.
+
+    Returns:
+        A `tf.data.Dataset` of `{"text": string, "target": string}` as `data.load_pairs` gives it.
+    """
+    sides = {side: tf.constant(rows[side].tolist(), tf.string) for side in ("text", "target")}
+    pairs = tf.data.Dataset.from_tensor_slices(sides)
+    pairs.rows = rows[["id", "text", "target", "group"]].reset_index(drop=True)
+    digest = fingerprint(rows, None, {}, ("id", "text", "target"))
+    known = {"num_examples": len(rows), **summary, "fingerprint": digest}
+    return attach(pairs, None, rows["id"].tolist(), known)
 
 
 def attach(dataset, class_names, ids, summary):
@@ -55,25 +75,43 @@ def summarise(rows, indices, class_names):
     return summary
 
 
-def fingerprint(rows, class_names, digests):
+def fingerprint(rows, class_names, digests, columns=("id", "image", "text", "label")):
     """The sha256 of the rows in their order, and of their pictures as far as these were looked at.
 
     Where the files lie and when they were written does not matter.
 
     Args:
-        rows: frame with `id`, `image`, `text` and `label`.
+        rows: frame with `columns`.
         class_names: list of str, or `None`.
         digests: dict from the rows' index to a string that changes with the picture.
+        columns: tuple of str.
 
     Returns:
         64 hexadecimal digits.
     """
     digest = hashlib.sha256("\0".join(class_names or []).encode())
-    for row in rows[["id", "image", "text", "label"]].itertuples():
+    for row in rows[list(columns)].itertuples():
         fields = (*row[1:], digests.get(row.Index, ""))
         digest.update(b"\0\0")
         digest.update("\0".join(fields).encode("utf-8", errors="surrogatepass"))
     return digest.hexdigest()
+
+
+def report(name, parts, describe):
+    """Tells people, on stderr, what was found.
+
+    Args:
+        name: what to call the source.
+        parts: list of data sets with `summary`.
+        describe: function from a data set to a str.
+    """
+    summary = parts[0].summary
+    chosen = [f"{role}: {column}" for role, column in summary["columns"].items() if column]
+    lines = [f"{name} ({', '.join(chosen)})"]
+    lines += [f"  {part.summary['split']}: {describe(part)}" for part in parts]
+    skipped = [f"skipped {count} {kind}" for kind, count in summary["skipped_counts"].items()]
+    lines += [f"  {note}" for note in skipped + summary["notes"]]
+    tqdm.tqdm.write("\n".join(lines), file=sys.stderr)
 
 
 def _example(image, text):

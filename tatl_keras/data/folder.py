@@ -15,7 +15,7 @@ from tatl_keras.data.splits import COMMON, plain_name
 _CAPTION = ".txt"
 
 
-def read(path, names, labelled=True, captions=True):
+def read(path, names, labelled=True, captions=True, aside=()):
     """Reads `<path>/<class>/**/<picture>` or `<path>/<split>/<class>/**/<picture>`.
 
     `cat/1.txt` is the text of `cat/1.jpg`. Files and folders that start with a dot are passed over.
@@ -26,6 +26,7 @@ def read(path, names, labelled=True, captions=True):
             nothing but folders are splits; then whatever else lies in `path` is passed over.
         labelled: with `False`, the folders' names mean nothing and pictures may lie anywhere.
         captions: with `False`, captions are not read.
+        aside: files, relative to `path`, that the caller knows: they are not told of.
 
     Returns:
         A `Source`.
@@ -34,7 +35,7 @@ def read(path, names, labelled=True, captions=True):
         ValueError: there is no picture.
     """
     name = os.path.basename(os.path.normpath(path)) + "/"
-    files = _files(path)
+    files = [file for file in _files(path) if file not in aside]
     taken = [f for f in files if f.lower().endswith(PICTURE_ENDINGS)]
     split_folders = _split_folders(taken, names, depth=2 if labelled else 1)
     if split_folders:
@@ -66,11 +67,20 @@ def read(path, names, labelled=True, captions=True):
 def _files(path):
     """All files below a folder, relative to it, sorted as people count: 2 before 10."""
     found = []
-    for folder, _, names in tf.io.gfile.walk(path):
+    for folder, folders, names in tf.io.gfile.walk(path):
+        folders[:] = [name for name in folders if not _leads_back(os.path.join(folder, name))]
         folder = folder[len(path) :].strip("/" + os.sep).replace(os.sep, "/")
         found += [f"{folder}/{name}".lstrip("/") for name in names]
     visible = [f for f in found if not any(part.startswith(".") for part in f.split("/"))]
     return sorted(visible, key=_as_people_count)
+
+
+def _leads_back(folder):
+    """Whether a link names a folder that it lies in, so that following it would never end."""
+    if not os.path.islink(folder):
+        return False
+    target = os.path.join(os.path.realpath(folder), "")
+    return os.path.join(os.path.realpath(os.path.dirname(folder)), "").startswith(target)
 
 
 def _as_people_count(file):

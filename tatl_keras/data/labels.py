@@ -46,6 +46,17 @@ def check_names(class_names):
     return names
 
 
+def as_words(name):
+    """A class's name as a text has it: underscores are spaces.
+
+    Example:
+
+    >>> as_words("black_footed_albatross"), as_words("_")
+    ('black footed albatross', '_')
+    """
+    return " ".join(name.replace("_", " ").split()) or name
+
+
 def texts(class_names, text_from_class):
     """The text that stands for each class.
 
@@ -61,7 +72,7 @@ def texts(class_names, text_from_class):
         ValueError: the dict lacks a class.
     """
     if text_from_class is True:
-        return [name.replace("_", " ") for name in class_names]
+        return [as_words(name) for name in class_names]
     absent = [name for name in class_names if name not in text_from_class]
     if absent:
         raise ValueError(

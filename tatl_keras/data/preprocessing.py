@@ -10,6 +10,7 @@ from tatl_keras.data.tokenizers import has_vocabulary, pieces, start_and_end
 
 _RESERVED_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 CHARACTERS_PER_TOKEN = 32
+_LEAST_COUNT = 10  # of pieces, for the learner of WordPieces
 
 
 @keras.saving.register_keras_serializable(package="tatl_keras")
@@ -86,17 +87,19 @@ class Preprocessor(keras_hub.models.Preprocessor):
         """`True` while the tokenizer's vocabulary has still to be learned from text."""
         return self.tokenizer is not None and not has_vocabulary(self.tokenizer)
 
-    def adapt(self, texts, vocabulary_size):
-        """Learns a WordPiece vocabulary, lower-cased, from training text.
+    def adapt(self, texts, vocabulary_size, least_count=_LEAST_COUNT):
+        """Learns a WordPiece vocabulary from training text.
 
         Args:
             texts: a `tf.data.Dataset` of scalar strings.
             vocabulary_size: int, the largest number of pieces, reserved tokens included.
+            least_count: int from 1 to 10, how often a piece of several characters must be there.
 
         Raises:
             ValueError: there is no word in `texts`.
         """
         clean = texts.map(self._clean_text).filter(lambda text: tf.strings.length(text) > 0)
+        clean = clean.repeat(-(-_LEAST_COUNT // least_count))  # the learner's own limit is fixed
         vocabulary = []
         if any(True for _ in clean.take(1)):
             vocabulary = keras_hub.tokenizers.compute_word_piece_vocabulary(
@@ -262,8 +265,7 @@ class Preprocessor(keras_hub.models.Preprocessor):
         if self.needs_vocabulary:
             raise ValueError(
                 "`tokenizer` must have a vocabulary before text can be tokenised. Received: "
-                "tokenizer without one. Call `fit`, which learns it from the training text, or "
-                "`adapt`."
+                "tokenizer without one. Call `fit`, which learns it from texts, or `adapt`."
             )
 
     def get_config(self):

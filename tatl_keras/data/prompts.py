@@ -1,5 +1,7 @@
 """Sentences about classes, of which only the names are known."""
 
+from tatl_keras.data.labels import as_words
+
 TEMPLATES = (
     "a photo of a {}.",
     "a photo of the {}.",
@@ -20,7 +22,7 @@ def prompt_ensemble(class_names, templates=TEMPLATES):
     templates beside one.
 
     Args:
-        class_names: list of str, different from each other.
+        class_names: list of str, different from each other; `_` is read as a space.
         templates: list of str, each with `{}` once, where the name goes.
 
     Returns:
@@ -58,4 +60,6 @@ def prompt_ensemble(class_names, templates=TEMPLATES):
             "`templates` must be texts with {} once, where the class's name goes. Received: "
             f"templates={wrong or templates}. For instance 'a photo of a {{}}.'"
         )
-    return {name: [template.replace("{}", name) for template in templates] for name in names}
+    return {
+        name: [template.replace("{}", as_words(name)) for template in templates] for name in names
+    }

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 
 import pandas
+from absl import logging
 
 COMMON = ("train", "validation", "test")
 _OTHER_NAMES = {
@@ -171,6 +172,17 @@ def units_of(rows):
     shared = (rows["image"] != "") & rows["image"].duplicated(keep=False)
     units = ("picture:" + rows["image"]).where(shared, "id:" + rows["id"])
     return units.where(rows["group"] == "", "group:" + rows["group"])
+
+
+def torn_groups(rows):
+    """A note, in a list, when groups have rows in several splits (column `to`); else nothing."""
+    grouped = rows[rows["group"] != ""]
+    torn = (grouped.groupby("group")["to"].nunique() > 1).sum()
+    if not torn:
+        return []
+    note = f"{torn} groups have rows in several splits: near duplicates of what was learned"
+    logging.warning("%s", note)
+    return [note]
 
 
 def _divide(sizes, classes, shares, seed):

@@ -1,4 +1,4 @@
-"""Small pictures with text that can be learned, for tests and trial runs."""
+"""Small pictures with text, and pairs of texts, that can be learned: for tests and trial runs."""
 
 import json
 import os
@@ -20,6 +20,7 @@ COLOURS = {
     "brown": (125, 80, 40),
 }
 SHAPES = ("circle", "square", "triangle", "cross")
+_WORDS = [first + second for second in "aeiou" for first in "bcdfghjklmnprstvwxz"]
 FORMATS = ("csv", "tsv", "jsonl", "parquet", "folder")
 _PLACES = (("top", "bottom"), ("left", "right"))
 
@@ -150,6 +151,54 @@ def write_manifest(
     else:
         rows.to_csv(path, index=False, sep="\t" if format == "tsv" else ",")
     return path
+
+
+def pairs(kind="copy", num_examples=64, seed=0, *, length=(2, 6), vocabulary=20):
+    """Makes pairs of texts whose rule can be learned exactly.
+
+        copy       "ba di mu" → "ba di mu"
+        reverse    "ba di mu" → "mu di ba"
+
+    Words are drawn evenly, lengths too. No two texts are equal: what is held out was not seen.
+
+    Args:
+        kind: "copy" or "reverse".
+        num_examples: int.
+        seed: int.
+        length: pair of ints, the fewest and the most words of a text; or one int for both.
+        vocabulary: int from 2 to 95, how many words there are.
+
+    Returns:
+        A `tf.data.Dataset` as `data.load_pairs` makes it, with `ids`, `rows` and `summary`.
+
+    Raises:
+        ValueError: an argument is out of bounds, or there are not so many different texts.
+
+    Example:
+
+    >>> made = pairs("reverse", 2, length=3)
+    >>> made.rows[["text", "target"]].values.tolist()
+    [['xa ra na', 'na ra xa'], ['ha ja ba', 'ba ja ha']]
+    """
+    if kind not in ("copy", "reverse"):
+        raise ValueError(f"`kind` must be 'copy' or 'reverse'. Received: kind={kind!r}")
+    if not 2 <= vocabulary <= len(_WORDS):
+        raise ValueError(
+            f"`vocabulary` must be from 2 to {len(_WORDS)}. Received: vocabulary={vocabulary}"
+        )
+    low, high = (length, length) if isinstance(length, int) else length
+    if not 1 <= low <= high or num_examples > sum(vocabulary**n for n in range(low, high + 1)):
+        raise ValueError(
+            "`length` must be positive and leave room for different texts. Received: "
+            f"length={length} for num_examples={num_examples} of vocabulary={vocabulary}"
+        )
+    rng, texts = np.random.default_rng(seed), {}
+    while len(texts) < num_examples:
+        words = [_WORDS[i] for i in rng.integers(vocabulary, size=rng.integers(low, high + 1))]
+        texts[" ".join(words)] = " ".join(words if kind == "copy" else words[::-1])
+    rows = pandas.DataFrame(texts.items(), columns=["text", "target"])
+    rows["id"], rows["group"] = [f"{seed}-{i:05d}" for i in range(num_examples)], ""
+    return dataset.build_pairs(rows, {"split": "synthetic", "source": f"{kind}, seed {seed}"})
 
 
 def _draw_rows(num_classes, num_examples, seed, size, missing_text, missing_image):

@@ -34,21 +34,43 @@ def read(path, wanted, where=None):
     Raises:
         ValueError: the file cannot be parsed, or its columns do not fit.
     """
+    found = read_rows(path, wanted, where, [("image", "text")])
+    folder = os.path.dirname(path)
+    cells = found.rows["image"].unique()
+    found.pictures = FilePictures({cell: _locate(folder, cell) for cell in cells})
+    return found
+
+
+def read_rows(path, wanted, where, needed):
+    """Reads a manifest without its pictures.
+
+    Args:
+        path: as in `read`.
+        wanted: as in `read`; with the role `target` the rows have that column too.
+        where: as in `read`.
+        needed: list of tuples of roles; of each tuple one role at least must have a column.
+
+    Returns:
+        A `Source`, with `None` for `pictures`.
+
+    Raises:
+        ValueError: the file cannot be parsed, or its columns do not fit.
+    """
     name = os.path.basename(path)
     frame = _parse(path, name)
     chosen = columns_lib.choose(frame, wanted, name)
-    if chosen["image"] is None and chosen["text"] is None:
-        raise ValueError(
-            f"`source` must have a column of pictures or one of text. Received: source={path!r} "
-            f"with columns {list(frame.columns)}. Name them with image=… and text=…."
-        )
+    for roles in needed:
+        if all(chosen[role] is None for role in roles):
+            raise ValueError(
+                f"`source` must have a column for {' or '.join(roles)}. Received: source={path!r} "
+                f"with columns {list(frame.columns)}. Name it with "
+                f"{' or '.join(f'{role}=…' for role in roles)}."
+            )
     rows = pandas.DataFrame({"row": np.arange(1, len(frame) + 1)})
-    for role in ROLES:
-        rows[role] = _cells(frame, chosen[role])
+    for role in dict.fromkeys((*ROLES, *wanted)):
+        rows[role] = _cells(frame, chosen.get(role))
     rows = complete(rows[_matching(frame, where, name)].reset_index(drop=True))
-    folder = os.path.dirname(path)
-    pictures = FilePictures({cell: _locate(folder, cell) for cell in rows["image"].unique()})
-    return Source(name, rows, pictures, chosen, has_ids=chosen["id"] is not None)
+    return Source(name, rows, None, chosen, has_ids=chosen["id"] is not None)
 
 
 def _parse(path, name):

@@ -10,7 +10,7 @@ import pandas
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from tatl_keras.data import columns
+from tatl_keras.data import tfds_features
 from tatl_keras.data.pictures import StreamPictures
 from tatl_keras.data.source import ROLES, Source, complete
 from tatl_keras.data.splits import plain_name
@@ -37,23 +37,23 @@ def read(name, plan, wanted, data_dir=None):
         raise ValueError(
             f"`split` must be None for TFDS data sets. Received: split={wanted['split']!r}"
         )
-    chosen = _choose(builder.info, wanted, f"tfds:{name}")
+    chosen = tfds_features.choose(builder.info, wanted, f"tfds:{name}")
     _prepare(builder, name)
     available = list(builder.info.splits)
     planned = plan(available)
     needed = (planned.sources() if planned else []) or available
-    if chosen["label"] and not _is_class(builder.info.features[chosen["label"]]):
+    label = tfds_features.class_label(builder.info, chosen["label"])
+    if chosen["label"] and label is None:
         needed = needed + [s for s in available if plain_name(s) == "train"]  # defines the classes
     used = [s for s in available if s in needed]
     rows = pandas.concat([_rows(builder, s, chosen) for s in used], ignore_index=True)
     streams = [(_opener(builder, s, chosen["image"]), _size(builder, s)) for s in used]
-    label = builder.info.features[chosen["label"]] if chosen["label"] else None
     return Source(
         f"tfds:{name}",
         complete(rows),
         StreamPictures(streams),
         chosen | {"split": "TFDS splits"},
-        class_names=list(label.names) if isinstance(label, tfds.features.ClassLabel) else None,
+        class_names=None if label is None else list(label.names),
         has_ids=chosen["id"] is not None,
     )
 
@@ -98,66 +98,19 @@ def _find_hosts(builder):
         socket.getaddrinfo(host, None)
 
 
-def _choose(info, wanted, name):
-    """The feature of each role, by TFDS's own hint, by type and by name."""
-    fitting = {
-        "image": [k for k, v in info.features.items() if _is_picture(v)],
-        "label": [k for k, v in info.features.items() if _is_class(v)],
-        "text": [k for k, v in info.features.items() if _is_text(v)],
-    }
-    scalars = [k for k, v in info.features.items() if v.shape == () and not _is_picture(v)]
-    hinted = info.supervised_keys if isinstance(info.supervised_keys, tuple) else ()
-    chosen = {}
-    for role in ROLES:
-        allowed = fitting.get(role, scalars)
-        named = wanted[role]
-        if named is False or role == "split":
-            chosen[role] = None
-        elif named is not None:
-            readable = allowed + (scalars if role == "label" else [])
-            if named not in readable:
-                raise columns.absent(role, named, list(dict.fromkeys(readable)), name)
-            chosen[role] = named
-        elif role in ("image", "label"):
-            best = [k for k in allowed if k in hinted] or columns.by_name(role, allowed) or allowed
-            chosen[role] = columns.pick(role, best, name)
-        else:
-            chosen[role] = columns.pick(role, columns.by_name(role, allowed), name)
-    if chosen["image"] is None and chosen["text"] is None:
-        raise ValueError(
-            "`source` must have a picture feature or a text feature. "
-            f"Received: source={name!r} with features {list(info.features)}"
-        )
-    return chosen
-
-
-def _is_picture(feature):
-    integer = isinstance(feature, tfds.features.Image) and feature.np_dtype != np.float32
-    return integer and not isinstance(feature, tfds.features.LabeledImage)
-
-
-def _is_class(feature):
-    return isinstance(feature, tfds.features.ClassLabel)
-
-
-def _is_text(feature):
-    inner = getattr(feature, "feature", feature)
-    return isinstance(inner, tfds.features.Text)
-
-
 def _rows(builder, split, chosen):
     """One frame row per example of a split, without the picture."""
     wanted = {role: chosen[role] for role in ("text", "label", "group", "id") if chosen[role]}
-    label = builder.info.features[chosen["label"]] if chosen["label"] else None
+    label = tfds_features.class_label(builder.info, chosen["label"])
     blank = dict.fromkeys(ROLES, "")
     rows = []
     for number in range(1, _size(builder, split) + 1):
         rows.append({"row": number, **blank, "split": split, "id": f"{split}/{number}"})
-    examples = _features(builder, split, set(wanted.values())).as_numpy_iterator() if wanted else ()
+    examples = _features(builder, split, wanted).as_numpy_iterator() if wanted else ()
     for row, example in zip(rows, examples, strict=bool(wanted)):
-        row.update({role: _string(example[name]) for role, name in wanted.items()})
-        if _is_class(label):
-            index = int(example[chosen["label"]])
+        row.update({role: _string(example[role]) for role in wanted})
+        if label is not None:
+            index = int(example["label"])
             row["label"] = label.int2str(index) if index >= 0 else ""
     frame = pandas.DataFrame(rows, columns=["row", *ROLES])
     if chosen["image"]:
@@ -165,8 +118,8 @@ def _rows(builder, split, chosen):
     return frame
 
 
-def _features(builder, split, names):
-    """Some features of a split in its fixed order, pictures as they are encoded."""
+def _features(builder, split, wanted):
+    """The features of some roles, of a split in its fixed order, pictures as they are encoded."""
     pictures = [k for k, v in builder.info.features.items() if isinstance(v, tfds.features.Image)]
     dataset = builder.as_dataset(
         split=split,
@@ -174,7 +127,14 @@ def _features(builder, split, names):
         # One shard after another, so that the order never changes.
         read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
     )
-    return dataset.map(lambda example: {name: example[name] for name in names})
+
+    def choose(example):
+        return {
+            role: tfds_features.read(example, name, is_class=role == "label")
+            for role, name in wanted.items()
+        }
+
+    return dataset.map(choose)
 
 
 def _string(value):
@@ -192,7 +152,7 @@ def _opener(builder, split, image):
     def open_pictures():
         if image is None:
             return tf.data.Dataset.from_tensors("").repeat(_size(builder, split))
-        return _features(builder, split, {image}).map(lambda example: example[image])
+        return _features(builder, split, {"image": image}).map(lambda example: example["image"])
 
     return open_pictures
 

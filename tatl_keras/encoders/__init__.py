@@ -13,6 +13,7 @@ from tatl_keras.encoders.presets import PresetError
 from tatl_keras.encoders.sasa import SASAResNet
 from tatl_keras.encoders.shared_space import share_space
 from tatl_keras.encoders.text import TransformerTextEncoder
+from tatl_keras.encoders.transformer import TextTransformer
 
 __all__ = [
     "BagOfEmbeddings",
@@ -21,6 +22,7 @@ __all__ = [
     "LSTMTextEncoder",
     "PresetError",
     "SASAResNet",
+    "TextTransformer",
     "TransformerTextEncoder",
     "build_image",
     "build_text",

@@ -12,6 +12,7 @@ from tatl_keras.encoders.embed import BagOfEmbeddings
 from tatl_keras.encoders.image import ImageEncoder
 from tatl_keras.encoders.lstm import LSTMTextEncoder
 from tatl_keras.encoders.text import TransformerTextEncoder
+from tatl_keras.encoders.transformer import TextTransformer
 
 
 class _NamesOwn:
@@ -20,6 +21,12 @@ class _NamesOwn:
 
 
 NAMES_OWN = _NamesOwn()
+# What is learned from the training text alone, and its free arguments besides `vocabulary_size`.
+_LEARNED = {
+    "embed": (BagOfEmbeddings, "embedding_dim"),
+    "lstm": (LSTMTextEncoder, "embedding_dim units"),
+    "transformer": (TextTransformer, "hidden_dim num_layers num_heads intermediate_dim dropout"),
+}
 
 
 def build_image(
@@ -88,11 +95,9 @@ def build_text(
     preset=NAMES_OWN,
     frozen=True,
     pooling=None,
-    vocabulary_size=None,
-    embedding_dim=None,
-    units=None,
     dtype=None,
     seed=None,
+    **sizes,
 ):
     """Builds a text encoder and its tokenizer.
 
@@ -102,14 +107,14 @@ def build_text(
         preset: weights for a short name, from another place than the name's own; `None` gives
             random weights and warns. For "lstm": a text preset whose tokenizer and token embedding
             are used, the embedding frozen; by default there is none and all is learned.
-        frozen: bool, whether no pretrained weight learns. Defaults to True. "lstm" and "embed" are
-            made to be trained: there it holds for a preset's token embedding only.
-        pooling: "mean", "cls", "end" or "own", for transformers; see `TransformerTextEncoder`.
-        vocabulary_size: int, number of token ids where the vocabulary is yet to be learned.
-        embedding_dim: int, for "lstm" and "embed" without preset.
-        units: int, for "lstm".
+        frozen: bool, whether no pretrained weight learns. Defaults to True. "lstm", "embed" and
+            "transformer" learn all but a preset's token embedding.
+        pooling: "mean", "cls", "end" or "own", where pretrained; see `TransformerTextEncoder`.
         dtype: dtype or policy of the computation. Defaults to Keras's dtype policy.
         seed: int or None, decides random weights.
+        **sizes: what is free where weights are not given: `vocabulary_size` for all names,
+            `embedding_dim` for "lstm" and "embed", `units` for "lstm"; for "transformer" the sizes
+            and the `dropout` of a `TextTransformer`. None stands for the default.
 
     Returns:
         (encoder, tokenizer): a text encoder and a KerasHub tokenizer, or None for the latter where
@@ -128,13 +133,14 @@ def build_text(
     (6, 8192, None)
     """
     name, preset = _resolve(name_or_preset, preset, "text")
-    sizes = {"vocabulary_size": vocabulary_size, "embedding_dim": embedding_dim, "units": units}
     sizes = {key: value for key, value in sizes.items() if value is not None}
-    if name == "lstm":
+    if name == "lstm" and preset is not None:
         return _build_lstm(preset, frozen, sizes, dtype, seed)
-    if name == "embed":
-        _check_sizes(name, sizes, ("vocabulary_size", "embedding_dim"))
-        return BagOfEmbeddings(**sizes, dtype=dtype, seed=seed), None
+    if name in _LEARNED:
+        kind, free = _LEARNED[name]
+        _check_no_preset(name, preset)
+        _check_sizes(name, sizes, ("vocabulary_size", *free.split()))
+        return kind(**sizes, dtype=dtype, seed=seed), None
     if preset is None:
         _warn_if_random(name)
         _check_sizes(name, sizes, ("vocabulary_size",))
@@ -226,8 +232,6 @@ def _random_converter(name, size):
 
 
 def _build_lstm(preset, frozen, sizes, dtype, seed):
-    if preset is None:
-        return LSTMTextEncoder(**sizes, dtype=dtype, seed=seed), None
     _check_sizes(f"lstm over {preset}", sizes, ("units",))
     backbone = presets.load_backbone(preset, "float32")
     embedding = getattr(getattr(backbone, "token_embedding", None), "embeddings", None)

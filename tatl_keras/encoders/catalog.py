@@ -170,7 +170,7 @@ ARCHITECTURES = types.MappingProxyType(
 )
 
 # Text encoders that are built here and learned from the training text.
-LEARNED_TEXT = ("embed", "lstm")
+LEARNED_TEXT = ("embed", "lstm", "transformer")
 
 
 def names(kind):
@@ -190,7 +190,7 @@ def names(kind):
     >>> names("text")
     ['bert_base', 'bert_tiny', 'clip_text_b16', 'clip_text_b32', 'clip_text_l14', 'embed', 'lstm',
      'minilm', 'siglip_text_b16', 'siglip_text_l16', 'test_clip_text', 'test_siglip_text',
-     'test_text']
+     'test_text', 'transformer']
     """
     if kind not in ("image", "text"):
         raise ValueError(

@@ -2,7 +2,7 @@
 
 
 def resnet(blocks):
-    """ResNet v1 of He et al. 2016, table 1, with bottleneck blocks."""
+    """ResNet of He et al. 2016, table 1, with the stride of a bottleneck in its 3 × 3: v1.5."""
     return dict(
         input_conv_filters=[64],
         input_conv_kernel_sizes=[7],

@@ -47,9 +47,36 @@ def describe(modality, encoder, preprocessor=None, **options):
             "dtype_policy": encoder.dtype_policy.name,
             "version": ENCODING_VERSION,
         },
-        "preprocessing": _preprocessing(modality, preprocessor),
+        "preprocessing": describe_preprocessing(modality, preprocessor),
         "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
         **options,
+    }
+
+
+def describe_preprocessing(modality, preprocessor):
+    """How examples become tensors, as JSON values: the constants, and a hash of the vocabulary.
+
+    Args:
+        modality: "image" or "text".
+        preprocessor: a `tatl_keras.data.Preprocessor`, or `None`.
+
+    Returns:
+        A dict, or `None` where there is no preprocessor.
+    """
+    if preprocessor is None:
+        return None
+    version = {"version": PREPROCESSING_VERSION}
+    if modality == "image":
+        return version | {"image_converter": serialized(preprocessor.image_converter)}
+    tokenizer = preprocessor.tokenizer
+    config = {k: v for k, v in serialized(tokenizer)["config"].items() if k != "vocabulary"}
+    if not is_byte_pair(tokenizer) and not is_sentence_piece(tokenizer):
+        config["split_on_cjk"] = tokenizer.split_on_cjk  # KerasHub leaves it out
+    vocabulary = json.dumps(read_vocabulary(tokenizer)).encode()
+    return version | {
+        "tokenizer": {"class": type(tokenizer).__name__, "config": config},
+        "vocabulary": hashlib.sha256(vocabulary).hexdigest(),
+        "sequence_length": preprocessor.sequence_length,
     }
 
 
@@ -97,24 +124,6 @@ def row_key(value):
 def serialized(layer):
     """The configuration of a Keras object as JSON values, without the names of layers."""
     return _nameless(keras.saving.serialize_keras_object(layer))
-
-
-def _preprocessing(modality, preprocessor):
-    if preprocessor is None:
-        return None
-    version = {"version": PREPROCESSING_VERSION}
-    if modality == "image":
-        return version | {"image_converter": serialized(preprocessor.image_converter)}
-    tokenizer = preprocessor.tokenizer
-    config = {k: v for k, v in serialized(tokenizer)["config"].items() if k != "vocabulary"}
-    if not is_byte_pair(tokenizer) and not is_sentence_piece(tokenizer):
-        config["split_on_cjk"] = tokenizer.split_on_cjk  # KerasHub leaves it out
-    vocabulary = json.dumps(read_vocabulary(tokenizer)).encode()
-    return version | {
-        "tokenizer": {"class": type(tokenizer).__name__, "config": config},
-        "vocabulary": hashlib.sha256(vocabulary).hexdigest(),
-        "sequence_length": preprocessor.sequence_length,
-    }
 
 
 def _nameless(value):

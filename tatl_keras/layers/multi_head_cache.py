@@ -2,6 +2,23 @@
 
 from keras import ops
 
+from tatl_keras.layers.multi_head_projections import split_heads
+
+
+def make_cache(attention, value, mask=None):
+    """Returns the cache of a whole sequence, as `attention` reads it without an index.
+
+    Args:
+        attention: a built `MultiHeadAttention` without `position`.
+        value: floats (B, S, D), keys and values alike.
+        mask: optional (B, S); other positions are taken as zeros.
+
+    Returns:
+        Floats (B, 2, S, H, K).
+    """
+    parts = [split_heads(attention, name, value, mask) for name in ("key", "value")]
+    return ops.transpose(ops.stack(parts, axis=1), (0, 1, 3, 2, 4))
+
 
 def write_cache(cache, keys, values, index):
     """Returns the cache with the keys and values of the places from `index` on replaced.
@@ -22,7 +39,8 @@ def write_cache(cache, keys, values, index):
     length = ops.shape(update)[2]
     places = ops.arange(ops.shape(cache)[2], dtype="int32") - index
     written = ops.logical_and(places >= 0, places < length)
-    update = ops.take(update, ops.clip(places, 0, length - 1), axis=2)
+    if update.shape[2] != 1:  # one position, as in most steps, is broadcast
+        update = ops.take(update, ops.clip(places, 0, length - 1), axis=2)
     return ops.where(ops.reshape(written, (-1, 1, 1)), update, cache)
 
 

@@ -95,6 +95,7 @@ def scan(count, body, carry, dtypes=()):
         step,
         (tf.constant(0), carry, arrays),
         parallel_iterations=1 if tf.nest.flatten(carry) else TILES_AT_A_TIME,
+        maximum_iterations=count,  # XLA needs it for gradients
     )
     return carry, [array.stack() for array in arrays]
 

@@ -1,9 +1,11 @@
 """The decoder block of a Transformer."""
 
 import keras
+from keras import ops
 
 from tatl_keras.layers.checks import check_count, check_sequence
 from tatl_keras.layers.execution import attention_spec
+from tatl_keras.layers.multi_head_cache import make_cache
 from tatl_keras.layers.transformer import CROSS, SELF, _TransformerBlock, zeroed
 from tatl_keras.layers.transformer_checks import check_decoder_call
 
@@ -33,6 +35,7 @@ class TransformerDecoderBlock(_TransformerBlock):
     zeroed. `cross_attention_cache` (B, 2, S, H, D / H) holds those of M: give 0 as its index in the
     first step and None in the others, in which M is only read for its mask. See
     `MultiHeadAttention`. With a cache for self-attention there must be one for a second attention.
+    `start_caches` makes both, the second one filled, so that no step gives it an index.
 
     Weights lie in the layers `self_attention`, `self_attention_layer_norm`, `cross_attention`,
     `cross_attention_layer_norm`, `feedforward_intermediate_dense`, `feedforward_output_dense` and
@@ -166,6 +169,24 @@ class TransformerDecoderBlock(_TransformerBlock):
                 **shared,
             )
         return _results(self._feedforward(x, training, rows), own, other, return_attention_scores)
+
+    def start_caches(self, length, encoder_sequence, encoder_padding_mask=None):
+        """The caches before the first step of decoding.
+
+        Args:
+            length: int, the most places that the decoder's sequence will have.
+            encoder_sequence: M, floats (B, S, Dm).
+            encoder_padding_mask: optional booleans or integers (B, S), nonzero = real.
+
+        Returns:
+            `(self_attention_cache, cross_attention_cache)`: zeros (B, 2, length, H, D / H), and the
+            keys and values of M (B, 2, S, H, D / H).
+        """
+        cross = self.cross_attention
+        sequence = ops.cast(encoder_sequence, self.compute_dtype)
+        filled = make_cache(cross, sequence, encoder_padding_mask)
+        shape = (ops.shape(sequence)[0], 2, length, self.num_heads, cross.key_dim)
+        return ops.zeros(shape, self.compute_dtype), filled
 
     def compute_output_shape(self, decoder_sequence_shape, encoder_sequence_shape=None):
         return self.check_hidden("decoder_sequence", decoder_sequence_shape)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tatl_keras.data.labels import as_words
 from tatl_keras.data.prompts import prompt_ensemble
 from tatl_keras.features.rows import is_batched
 from tatl_keras.fusion.normalization import LENGTH
@@ -37,9 +38,9 @@ def labelled_texts(model, class_texts):
                 "`class_texts` must be a dict while the model has no class names. "
                 f"Received: class_texts={class_texts!r}. Or set `model.class_names`."
             )
-        texts = model.class_names
+        texts = [as_words(name) for name in model.class_names]
         if class_texts == "prompts":
-            texts = prompt_ensemble(texts).values()
+            texts = prompt_ensemble(model.class_names).values()
         class_texts = dict(enumerate(texts))
     if not isinstance(class_texts, dict):
         raise ValueError(

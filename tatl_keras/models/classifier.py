@@ -11,6 +11,7 @@ from tatl_keras.models.checks import check_compiled_weights, check_encoders, rea
 from tatl_keras.models.described_classes import DescribedClasses
 from tatl_keras.models.distributed import DistributedModel
 from tatl_keras.models.evidence import present
+from tatl_keras.models.explanation.explain import explain
 from tatl_keras.models.export import export
 from tatl_keras.models.features import encode, feature_shapes, inputs_of, validation_inputs
 from tatl_keras.models.few_shot_head import CLASS_TEXT_HEADS
@@ -266,6 +267,7 @@ class TextAssistedClassifier(DescribedClasses, DistributedModel):
         x, size, rows = map(inputs_of(self, x, **options).get, ("x", "batch_size", "rows"))
         return super().predict(x, size, verbose=verbose, **kwargs)[:rows]
 
+    explain = explain  # which regions and which words decided
     export = export  # a SavedModel for TensorFlow Serving: bytes and strings in, labels out
 
     def save_to_preset(self, preset_dir):

@@ -8,8 +8,6 @@ from keras import tree
 from tatl_keras.features.sharing import worker_of
 from tatl_keras.models import replica
 
-_MEANS = ("sum_over_batch_size", "mean")
-
 
 class DistributedModel(keras.Model):
     """A `keras.Model` that also trains where Keras's own does not, and as one device would.
@@ -67,10 +65,12 @@ class DistributedModel(keras.Model):
     (2, 2)
     """
 
+    _means = ("sum_over_batch_size", "mean")  # reductions of losses that `of_whole_batch` weighs
+
     def compile(self, optimizer="rmsprop", loss=None, *args, jit_compile="auto", **kwargs):
         if self._is_replicated():
             settings = {"jit_compile": jit_compile} | kwargs
-            _check_replicated(optimizer, loss, self.dtype_policy, settings)
+            _check_replicated(optimizer, loss, self.dtype_policy, settings, self._means)
             jit_compile = False  # "auto" may choose what hangs
         super().compile(optimizer, loss, *args, jit_compile=jit_compile, **kwargs)
         if self.distribute_strategy.num_replicas_in_sync > 1 and self.optimizer is not None:
@@ -108,15 +108,19 @@ class DistributedModel(keras.Model):
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         return self.of_whole_batch(loss, y_pred)
 
-    def of_whole_batch(self, loss, y_pred):
-        """The mean loss of a replica's rows; its gradient counts by their share of all rows."""
+    def of_whole_batch(self, loss, y_pred, count=None):
+        """The mean loss of a replica's rows; its gradient counts by their share of all rows.
+
+        `count` is the number of what the loss is the mean of, where that is not rows.
+        """
         context = replica.current()
         if context is None:
             return loss
-        rows = tf.cast(tf.shape(tree.flatten(y_pred)[0])[0], loss.dtype)
+        rows = tf.shape(tree.flatten(y_pred)[0])[0] if count is None else count
+        rows = tf.cast(rows, loss.dtype)
         loss = tf.where(rows > 0, loss, 0)  # the mean over no rows may not be a number
         everywhere = context.all_reduce("SUM", rows)
-        share = rows * context.num_replicas_in_sync / everywhere
+        share = tf.math.divide_no_nan(rows * context.num_replicas_in_sync, everywhere)
         value = tf.stop_gradient(loss)  # logs weigh it by its rows already
         return value + share * (loss - value)
 
@@ -182,7 +186,7 @@ class DistributedModel(keras.Model):
         return agreed
 
 
-def _check_replicated(optimizer, loss, policy, settings):
+def _check_replicated(optimizer, loss, policy, settings, means):
     """Raises a ValueError for what does not work with several replicas."""
     jit_compile, steps = settings["jit_compile"], settings.get("steps_per_execution", 1)
     eagerly = settings.get("run_eagerly", False)
@@ -190,7 +194,7 @@ def _check_replicated(optimizer, loss, policy, settings):
     accumulated = getattr(optimizer, "gradient_accumulation_steps", None)
     averaged = getattr(optimizer, "use_ema", None)
     losses = [_reduction(each) for each in tree.flatten(loss)]
-    sums = [reduction for reduction in losses if reduction not in _MEANS]
+    sums = [reduction for reduction in losses if reduction not in means]
     refused = {
         "jit_compile": (jit_compile is True, jit_compile, "leave it at 'auto'"),
         "steps_per_execution": (steps > 1, steps, "leave it at 1"),

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tatl_keras.data.images import is_encoded
 
 _LONGEST_PATH = 4096
+_KEYS = ("image", "text", "target")
 
 
 def as_dataset(x, y=None, sample_weight=None, class_names=None):
@@ -19,7 +20,7 @@ def as_dataset(x, y=None, sample_weight=None, class_names=None):
             or batched; or a dict of equally long lists or arrays; or a list of dicts. `"image"` is
             encoded bytes, a path (`str` or `os.PathLike`), pixels `(H, W, C)` from 0 to 255, or
             empty (`None`, `""`) where there is none; `"text"` is a string, empty where there is
-            none.
+            none, and so is `"target"`, for a model that writes another text.
         y: labels for dicts and lists: ints, or names from `class_names`.
         sample_weight: optional, one float an example.
         class_names: list of str, the order of the classes; needed when `y` holds names.
@@ -45,8 +46,8 @@ def as_dataset(x, y=None, sample_weight=None, class_names=None):
                 f"Received: y={y!r}, sample_weight={sample_weight!r}"
             )
         return _read_paths(x)
-    columns = {key: column for key, column in _columns(x).items() if key in ("image", "text")}
-    if not columns:
+    columns = {key: column for key, column in _columns(x).items() if key in _KEYS}
+    if not {"image", "text"} & columns.keys():
         raise ValueError(
             '`x` must hold "image", "text" or both. '
             f"Received: x with {sorted(map(str, _columns(x)))}"
@@ -67,9 +68,9 @@ def as_dataset(x, y=None, sample_weight=None, class_names=None):
     parts = {}
     if "image" in columns:
         parts["image"] = _image_dataset(columns["image"])
-    if "text" in columns:
-        texts = ["" if _is_missing(text) else text for text in columns["text"]]
-        parts["text"] = tf.data.Dataset.from_tensor_slices(tf.constant(texts, tf.string))
+    for key in columns.keys() & {"text", "target"}:
+        texts = ["" if _is_missing(text) else text for text in columns[key]]
+        parts[key] = tf.data.Dataset.from_tensor_slices(tf.constant(texts, tf.string))
     extra = [] if y is None else [_label_dataset(y, class_names)]
     if sample_weight is not None:
         weights = np.asarray(sample_weight, "float32")

@@ -2,9 +2,6 @@
 
 import math
 import numbers
-import os
-import shutil
-import tempfile
 
 import tensorflow as tf
 
@@ -12,11 +9,11 @@ from tatl_keras.data.tokenizers import is_byte_pair
 from tatl_keras.models.artifact.batching import write_batching
 from tatl_keras.models.artifact.class_names import write_class_names
 from tatl_keras.models.artifact.manifest import write_manifest
+from tatl_keras.models.artifact.placing import check_place, placed
 from tatl_keras.models.artifact.signatures import name_methods, serving_module
 from tatl_keras.models.artifact.warm_up import write_warm_up
 from tatl_keras.models.artifact.weights import ExportedWeights
 from tatl_keras.models.few_shot_head import CLASS_TEXT_HEADS
-from tatl_keras.models.lint import lint
 
 MAX_PIXELS = 2**26
 _MEANING = {
@@ -119,21 +116,14 @@ def export(
     >>> serve(image_bytes=tf.constant([b""]), text=tf.constant([b""]))["probabilities"].numpy()
     array([[0., 0.]], dtype=float32)
     """
-    filepath = os.fspath(filepath)
     _check_model(model)
-    _check_numbers(max_pixels, top_k, temperature)
-    if os.path.exists(filepath) and not overwrite:
-        raise FileExistsError(
-            f"`filepath` must not exist. Received: filepath={filepath!r}. "
-            "Choose the next version number, or pass overwrite=True."
-        )
+    check_counts(max_pixels=max_pixels, top_k=top_k)
+    _check_temperature(temperature)
+    filepath = check_place(filepath, overwrite)
     forms = {"freeze": freeze, "bfloat16": bfloat16, "quantize": quantize}
     limits = {"max_pixels": max_pixels, "top_k": top_k, "temperature": temperature}
     weights = ExportedWeights(model, **forms)
-    parent = os.path.dirname(os.path.abspath(filepath))
-    os.makedirs(parent, exist_ok=True)
-    beside = tempfile.mkdtemp(prefix=".exporting-", dir=parent)
-    try:
+    with placed(filepath) as beside:
         module, signatures = serving_module(model, weights, **limits)
         tf.saved_model.save(module, beside, signatures=signatures)
         name_methods(beside)
@@ -142,17 +132,10 @@ def export(
         write_warm_up(beside, examples)
         about = {"options": forms, "training_config": training_config, "metrics": metrics}
         write_manifest(beside, model, **limits, **about)
-        _check_servable(beside)
-        os.chmod(beside, 0o755)
-        if os.path.exists(filepath):
-            shutil.rmtree(filepath)
-        os.rename(beside, filepath)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
-def _check_model(model):
-    """Raises a ValueError where there is nothing that could be served."""
+def check_preprocessor(model):
+    """Raises a ValueError where there is no preprocessor that a server could run."""
     if model.preprocessor is None:
         raise ValueError(
             "`model` must have a preprocessor to be exported with raw inputs. "
@@ -170,6 +153,20 @@ def _check_model(model):
             "every word a server meets. Serve the model from Python, or pair the pictures with "
             "another text encoder (minilm)."
         )
+
+
+def check_counts(**counts):
+    """Raises a ValueError where one of `max_pixels` and `top_k` is no positive integer."""
+    for name, value in counts.items():
+        if not isinstance(value, numbers.Integral) or value < 1:
+            raise ValueError(
+                f"`{name}` must be a positive integer. Received: {name}={value}. {_MEANING[name]}"
+            )
+
+
+def _check_model(model):
+    """Raises a ValueError where there is nothing that could be served."""
+    check_preprocessor(model)
     if isinstance(model.head, CLASS_TEXT_HEADS) and not model.head.has_embeddings:
         raise ValueError(
             "`model` must know its class texts before it is exported. Received: "
@@ -178,25 +175,9 @@ def _check_model(model):
         )
 
 
-def _check_numbers(max_pixels, top_k, temperature):
-    """Raises a ValueError where a number is out of its bounds."""
-    for name, value in (("max_pixels", max_pixels), ("top_k", top_k)):
-        if not isinstance(value, numbers.Integral) or value < 1:
-            raise ValueError(
-                f"`{name}` must be a positive integer. Received: {name}={value}. {_MEANING[name]}"
-            )
+def _check_temperature(temperature):
     if not isinstance(temperature, numbers.Real) or not 0 < temperature < math.inf:
         raise ValueError(
             "`temperature` must be a positive number. "
             f"Received: temperature={temperature}. serving.fit_temperature finds one."
-        )
-
-
-def _check_servable(directory):
-    """Raises a ValueError where a server could not serve what was written."""
-    found = [str(finding) for finding in lint(directory) if finding.is_error]
-    if found:
-        raise ValueError(
-            "`model` must be one that TensorFlow Serving 2.20 can serve. Received: a model whose "
-            "export has\n" + "\n".join(found)
         )

@@ -7,11 +7,13 @@ import keras
 
 from tatl_keras.encoders import ImageEncoder, TransformerTextEncoder
 from tatl_keras.layers.checks import check_choice, check_count
+from tatl_keras.models.warmup import InverseSquareRoot
 
 SCHEDULES = ("auto", "constant", "cosine")
 _PRETRAINED = (ImageEncoder, TransformerTextEncoder)
 _CLIP_NORM = 1.0
 _WARMUP = 0.1  # of all steps
+_WARMUP_STEPS = 100  # where it is not known how many there will be
 
 
 def default_optimizer(fusion, encoders):
@@ -35,6 +37,20 @@ def default_optimizer(fusion, encoders):
     return kind(rate)
 
 
+def writing_optimizer(encoders):
+    """The optimizer that `compile(optimizer="auto")` takes for models that write.
+
+    Args:
+        encoders: dict from modality to encoder.
+
+    Returns:
+        Adam with `InverseSquareRoot` and gradients of a norm of at most 1; the largest rate is
+        1e-4 where a pretrained encoder learns, else 1e-3.
+    """
+    kind, rate = _kind_and_rate(None, encoders)
+    return kind(InverseSquareRoot(rate, _WARMUP_STEPS), global_clipnorm=_CLIP_NORM)
+
+
 def make_optimizer(
     model,
     *,
@@ -53,15 +69,17 @@ def make_optimizer(
 
     Where a pretrained encoder learns, its first steps would otherwise follow a head that knows
     nothing, so the step grows over a tenth of the training, falls to zero, and no gradient is
-    longer than 1: what BERT and ViT are fine-tuned with (see References). Everything else is
-    trained as `compile(optimizer="auto")` does, by steps of one size.
+    longer than 1: what BERT and ViT are fine-tuned with (see References). Models that write are
+    trained so, too. Everything else is trained as `compile(optimizer="auto")` does, by steps of one
+    size.
 
     The rate is a function of `optimizer.iterations` alone, so a training that goes on from a
     checkpoint goes on with its rate. One that starts after the last step learns nothing: compile
     again.
 
     Args:
-        model: a `TextAssistedClassifier`, whose encoders are frozen or unfrozen already.
+        model: a `TextAssistedClassifier`, `Captioner` or `Translator`, whose encoders are frozen or
+            unfrozen already.
         steps: int, of the whole training: epochs times batches an epoch, the last, smaller one
             counted.
         learning_rate: float ≥ 0, the largest. `"auto"` is that of `compile(optimizer="auto")`.
@@ -94,8 +112,9 @@ def make_optimizer(
     https://arxiv.org/abs/2010.11929, appendix B.1; Mosbach et al. 2021, "On the stability of
     fine-tuning BERT", https://arxiv.org/abs/2006.04884.
     """
-    fine_tunes = _fine_tunes(model.encoders)
-    kind, rate = _kind_and_rate(model.fusion, model.encoders)
+    fusion = getattr(model, "fusion", None)
+    fine_tunes = fusion is None or _fine_tunes(model.encoders)
+    kind, rate = _kind_and_rate(fusion, model.encoders)
     steps = check_count("steps", steps)
     check_choice("learning_rate_schedule", learning_rate_schedule, SCHEDULES)
     if learning_rate != "auto":
@@ -121,8 +140,9 @@ def _fine_tunes(encoders):
 
 
 def _kind_and_rate(fusion, encoders):
-    """(optimizer class with its options, learning rate)."""
-    if not fusion.trainable_weights and all(encoder.frozen for encoder in encoders.values()):
+    """(optimizer class with its options, learning rate); `fusion` is None for what writes."""
+    linear = fusion is not None and not fusion.trainable_weights
+    if linear and all(encoder.frozen for encoder in encoders.values()):
         return functools.partial(keras.optimizers.SGD, momentum=0.9, nesterov=True), 0.002
     return keras.optimizers.Adam, 1e-4 if _fine_tunes(encoders) else 1e-3
 

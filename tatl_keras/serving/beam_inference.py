@@ -16,7 +16,7 @@ from apache_beam.pvalue import TaggedOutput
 from tatl_keras import _beam_files
 from tatl_keras._beam import COUNTERS
 from tatl_keras.data.pictures import look_at
-from tatl_keras.serving.loaded import load
+from tatl_keras.serving.loaded import load_classifier
 from tatl_keras.serving.prediction_rows import complete_probabilities, prediction_row
 
 _FAILED, _GOOD = "failed", "good"
@@ -41,13 +41,13 @@ class SavedModelHandler(ModelHandler):
     def load_model(self):
         """The export; one at an address is copied to a folder of this process first."""
         if not _beam_files.is_address(self._directory):
-            return load(self._directory)
+            return load_classifier(self._directory)
         with tempfile.TemporaryDirectory() as folder:
             start = self._directory.rstrip("/") + "/"
             for path in _beam_files.match(f"{start}**"):
                 copy = os.path.join(folder, *path.removeprefix(start).split("/"))
                 _beam_files.write(copy, _beam_files.read(path))
-            return load(folder)
+            return load_classifier(folder)
 
     def run_inference(self, batch, model, inference_args=None):
         """Yields a `PredictionResult` with a row of the output for each row."""

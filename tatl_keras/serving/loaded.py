@@ -2,9 +2,10 @@
 
 import os
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_text as _tensorflow_text  # noqa: F401  (registers the ops of tokenizers)
+
+from tatl_keras.serving import batches, loaded_writer
 
 _SIGNATURE, _WITH_TEXTS = "serving_default", "classify_with_texts"
 _INPUTS = {"image_bytes", "text"}
@@ -18,7 +19,7 @@ def load(directory):
         directory: the folder with `saved_model.pb`.
 
     Returns:
-        A `LoadedModel`.
+        A `LoadedModel`; a `LoadedWriter` of a `Captioner` or `Translator`.
 
     Raises:
         FileNotFoundError: there is no SavedModel in `directory`.
@@ -35,7 +36,30 @@ def load(directory):
     array([[0., 0.],
            [0., 0.]], dtype=float32)
     """
-    return LoadedModel(read_saved_model(directory), os.fspath(directory))
+    model = read_saved_model(directory)
+    if writes(model):
+        return loaded_writer.LoadedWriter(model)
+    return LoadedModel(model, os.fspath(directory))
+
+
+def load_classifier(directory):
+    """As `load`, but a ValueError for a model that writes."""
+    model = load(directory)
+    if isinstance(model, loaded_writer.LoadedWriter):
+        raise ValueError(
+            "`directory` must hold a model that classifies. Received: directory="
+            f"{os.fspath(directory)!r} with one that writes texts. "
+            "serving.load(directory).generate asks it."
+        )
+    return model
+
+
+def writes(saved_model):
+    """Whether what `tf.saved_model.load` returned is the export of a model that writes."""
+    signature = getattr(saved_model, "signatures", {}).get(_SIGNATURE)
+    if signature is None or loaded_writer.OUTPUT not in signature.structured_outputs:
+        return False
+    return [*signature.structured_input_signature[1]] in (["image_bytes"], ["text"])
 
 
 def read_saved_model(directory):
@@ -145,16 +169,8 @@ class LoadedModel:
                 "`image_bytes` and `texts` must be equally long and not empty. "
                 f"Received: {len(image_bytes)} pictures, {len(texts)} texts"
             )
-        answers = []
-        for start in range(0, len(texts), batch_size):
-            some = slice(start, start + batch_size)
-            answer = signature(
-                image_bytes=tf.constant(list(image_bytes[some]), tf.string),
-                text=tf.constant(list(texts[some]), tf.string),
-                **more,
-            )
-            answers.append({name: value.numpy() for name, value in answer.items()})
-        return {name: np.concatenate([part[name] for part in answers]) for name in answers[0]}
+        columns = {"image_bytes": image_bytes, "text": texts}
+        return batches.ask(signature, columns, batch_size, **more)
 
 
 def class_text_table(class_texts):

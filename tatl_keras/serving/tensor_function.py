@@ -5,7 +5,7 @@ import os
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from tatl_keras.serving.loaded import read_saved_model
+from tatl_keras.serving.loaded import read_saved_model, writes
 
 TENSORS = "tensors"
 
@@ -27,10 +27,10 @@ def tensor_function(directory, batch_size=None):
     model = read_saved_model(directory)
     signatures = getattr(model, "signatures", {})
     if TENSORS not in signatures:
+        hint = "One that writes is served as it is." if writes(model) else "Export the model again."
         raise ValueError(
             f"`directory` must hold a model with the signature {TENSORS!r}. Received: "
-            f"directory={os.fspath(directory)!r} with signatures {sorted(signatures)}. Export the "
-            "model again."
+            f"directory={os.fspath(directory)!r} with signatures {sorted(signatures)}. {hint}"
         )
     signature = signatures[TENSORS]
     inputs = signature.structured_input_signature[1]

@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 import tempfile
+from operator import ne
 
 import numpy as np
 
 from tatl_keras.serving import ask
 
 TOLERANCE = 1e-5
+TEXT_TOLERANCE = 1e-4  # of the sum over the tokens of a text
 
 
 def verify(directory, examples, probabilities, tolerance=TOLERANCE, *, temperature=1.0):
@@ -49,7 +51,12 @@ def verify(directory, examples, probabilities, tolerance=TOLERANCE, *, temperatu
     0.0
     """
     expected = np.asarray(probabilities, np.float64)
-    answer = _ask_fresh_process(os.fspath(directory), examples)
+    inputs = {
+        "image_bytes": [example["image"] for example in examples],
+        "text": [example["text"].encode() for example in examples],
+    }
+    outputs = ("probabilities", "logits", "valid")
+    answer = _ask_fresh_process(os.fspath(directory), inputs, outputs)
     logits = np.asarray(answer["logits"], np.float64) / temperature
     exponent = np.exp(logits - logits.max(axis=-1, keepdims=True))
     own = exponent / exponent.sum(axis=-1, keepdims=True)
@@ -70,12 +77,61 @@ def verify(directory, examples, probabilities, tolerance=TOLERANCE, *, temperatu
     return difference
 
 
-def _ask_fresh_process(directory, examples):
+def verify_texts(directory, inputs, texts, log_probs, tolerance=TEXT_TOLERANCE):
+    """Compares an exported model that writes with what the model wrote that it was made of.
+
+    The export is loaded in a new process, as by `verify`.
+
+    Args:
+        directory: a SavedModel that `Captioner.export` or `Translator.export` wrote.
+        inputs: dict from `image_bytes` or `text` to a list of bytes, at least one.
+        texts: list of lists of str, the model's own of each row.
+        log_probs: floats (rows, texts of a row), the model's own, 0 where it had nothing to write
+            about.
+        tolerance: float, largest absolute difference of log-probabilities that is accepted.
+
+    Returns:
+        A float, the largest difference found.
+
+    Raises:
+        ValueError: texts are others, or log-probabilities differ.
+        RuntimeError: the export could not be loaded or failed on the examples.
+
+    Example:
+
+    >>> import tempfile
+    >>> from tatl_keras import serving, zoo
+    >>> model = zoo.build("test_transformer_translate", seed=1)
+    >>> history = model.fit({"text": ["a b c"], "target": ["c b a"]}, verbose=0)
+    >>> directory = tempfile.mkdtemp() + "/1"
+    >>> model.export(directory)
+    >>> serving.verify_texts(directory, {"text": [b""]}, [[""]], [[0.0]])
+    0.0
+    """
+    answer = _ask_fresh_process(os.fspath(directory), inputs, ("texts", "log_probs"))
+    wrong = [row for row, pair in enumerate(zip(answer["texts"], texts, strict=True)) if ne(*pair)]
+    if wrong:
+        received, expected = answer["texts"][wrong[0]], texts[wrong[0]]
+        raise ValueError(
+            "`directory` must hold an export that writes as the model does. Received: "
+            f"{received} in example {wrong[0]}, expected {expected}. Do not serve it."
+        )
+    difference = float(np.max(np.abs(np.subtract(answer["log_probs"], log_probs))))
+    if not difference <= tolerance:
+        raise ValueError(
+            "`directory` must hold an export whose log-probabilities are those of the model, to "
+            f"{tolerance:g}. Received: a difference of {difference:.3g}. Do not serve it."
+        )
+    return difference
+
+
+def _ask_fresh_process(directory, inputs, outputs):
     """Runs `ask.py` as a script; only files go in and out, stdout belongs to TensorFlow."""
-    request = {
-        "image_bytes": [base64.b64encode(example["image"]).decode() for example in examples],
-        "text": [example["text"] for example in examples],
+    encoded = {
+        name: [base64.b64encode(value).decode() for value in values]
+        for name, values in inputs.items()
     }
+    request = {"inputs": encoded, "outputs": outputs}
     with tempfile.TemporaryDirectory() as folder:
         question, reply = os.path.join(folder, "question.json"), os.path.join(folder, "reply.json")
         with open(question, "w", encoding="utf-8") as file:

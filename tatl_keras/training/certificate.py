@@ -1,6 +1,5 @@
 """The result of `certify`: numbers, words, a page."""
 
-import base64
 import dataclasses
 import os
 
@@ -8,9 +7,7 @@ from tatl_keras._files import write_whole
 from tatl_keras.training.certificate_figure import draw_certificate
 from tatl_keras.training.certificate_page import certificate_page
 from tatl_keras.training.certificate_words import headline, plain_words
-from tatl_keras.training.workdir import write_json
-
-FILES = ("certificate.html", "certificate.png", "certificate.json")
+from tatl_keras.training.workdir import CERTIFICATE, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,11 +57,10 @@ class Certificate:
             List of the three paths.
         """
         os.makedirs(folder, exist_ok=True)
-        page, picture, numbers = (os.path.join(folder, name) for name in FILES)
+        page, picture, numbers = (os.path.join(folder, name) for name in CERTIFICATE)
         draw_certificate(self.results, picture)
         with open(picture, "rb") as file:
-            encoded = base64.b64encode(file.read()).decode("ascii")
-        write_whole(page, certificate_page(self.results, encoded).encode())
+            write_whole(page, certificate_page(self.results, file.read()).encode())
         said = {"headline": self.headline, "words": self.words}
         write_json(numbers, {**said, **self.results})
         return [page, picture, numbers]

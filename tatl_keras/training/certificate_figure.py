@@ -1,6 +1,7 @@
 """The picture of a certificate: gains, curves, shares, calibration."""
 
 from tatl_keras.training.canvas import COLOURS, new_figure, save, style_panel
+from tatl_keras.training.reliability_figure import draw_reliability
 
 _BLUE, _RED, _GREEN, _PINK, _ORANGE = COLOURS[:5]
 _LINES = {
@@ -29,7 +30,7 @@ def draw_certificate(results, path):
     _draw_accuracy(panels[0], results["sets"])
     _draw_shares(panels[1], results["sets"])
     _draw_curves(panels[2], results)
-    _draw_reliability(panels[3], results["calibration"])
+    draw_reliability(panels[3], results["calibration"], "both", _GREEN)
     save(figure, path)
 
 
@@ -75,21 +76,3 @@ def _draw_curves(axes, results):
     axes.set_xlabel("rows changed when asked, %")
     axes.set_ylabel(f"accuracy, %, learned from {main['train']} with both")
     style_panel(axes, "When text or picture is missing or wrong")
-
-
-def _draw_reliability(axes, calibration):
-    filled = [row for row in calibration["bins"] if row["count"]]
-    axes.plot([0, 100], [0, 100], color="#666666", linestyle=":", label="honest")
-    most = max(row["count"] for row in filled)
-    axes.bar(
-        [50 * (row["low"] + row["high"]) for row in filled],
-        [100 * row["count"] / most * 0.25 for row in filled],
-        100 / len(calibration["bins"]) * 0.9, color="#D9D9D9", label="share of rows (scaled)",
-    )  # fmt: skip
-    axes.plot(
-        [100 * row["confidence"] for row in filled], [100 * row["accuracy"] for row in filled],
-        color=_GREEN, marker="o", markersize=4, label=f"both, ECE {100 * calibration['ece']:.1f} %",
-    )  # fmt: skip
-    axes.set_xlabel("probability of the chosen class, %")
-    axes.set_ylabel("accuracy, %")
-    style_panel(axes, "Are its probabilities honest?")

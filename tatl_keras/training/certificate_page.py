@@ -1,7 +1,6 @@
 """The certificate as one HTML page that needs no other file."""
 
-import html
-
+from tatl_keras import _html
 from tatl_keras.training.certificate_words import (
     headline,
     percent,
@@ -10,16 +9,6 @@ from tatl_keras.training.certificate_words import (
     probability,
 )
 
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 60em; margin: 2em auto;
-       padding: 0 1em; }
-h1 { font-size: 1.5em; } h2 { font-size: 1.1em; margin-top: 2em; }
-.alarm { color: #B5120E; font-weight: bold; }
-table { border-collapse: collapse; font-size: 0.9em; }
-td, th { padding: 0.2em 1em 0.2em 0; text-align: right; border-bottom: 1px solid #E4E4E4; }
-td:first-child, th:first-child { text-align: left; }
-img { max-width: 100%; } footer { color: #666; font-size: 0.85em; margin-top: 2em; }
-"""
 ACCURACIES = {
     "prior": "most frequent class",
     "image": "pictures alone",
@@ -43,57 +32,62 @@ DIFFERENCES = {
     "image_missing": "asked without picture − text alone",
 }
 
+_ABOUT = (
+    "Closed-form heads on frozen features. Intervals are 95 %, Student's t over seeds; where the "
+    "training set is larger than the test set they are widened for its overlap (Nadeau and "
+    "Bengio, 2003), else they are about further draws of the few examples. The leak alarm has at "
+    "most 5 % false alarms."
+)
+_READABLE = 720  # pixels: the picture has four panels
+
 
 def certificate_page(results, picture):
     """Makes the page.
 
     Args:
         results: `Certificate.results`.
-        picture: PNG, base64.
+        picture: bytes of a PNG file.
 
     Returns:
         Str, HTML.
     """
-    said = "\n".join(_sentence(sentence) for sentence in plain_words(results))
-    title = html.escape(headline(results))
-    about = (
+    return _html.page(
+        headline(results), *certificate_parts(results, picture), footer=f"{about(results)} {_ABOUT}"
+    )
+
+
+def certificate_parts(results, picture=None):
+    """What the page shows between its title and its end, as HTML for other pages, too."""
+    said = plain_words(results)
+    kinds = ["alarm" if sentence.startswith("Leak alarm") else None for sentence in said]
+    alt = f"Four charts: accuracies, gains, curves and calibration. {headline(results)}"
+    return [
+        _html.bullets(said, kinds),
+        *([] if picture is None else [_html.figure(picture, alt, least_width=_READABLE)]),
+        _table(results, "accuracy", "Accuracy, %", ACCURACIES, _accuracy),
+        _table(
+            results, "differences", "Paired differences, with the p-value of no difference",
+            DIFFERENCES, _difference,
+        ),
+    ]  # fmt: skip
+
+
+def about(results):
+    """What was certified, in a sentence."""
+    return (
         f"{results['num_examples']} examples of {len(results['class_names'])} classes, "
         f"{results['missing_text']} without text, {results['missing_image']} without picture; "
         f"{results['seeds']} seeds; {results['seconds']:g} s."
     )
-    return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>Does text help?</title>
-<style>{_STYLE}</style></head><body>
-<h1>{title}</h1>
-<ul>
-{said}
-</ul>
-<img alt="accuracies, gains, curves and calibration" src="data:image/png;base64,{picture}">
-<h2>Accuracy, %</h2>
-{_table(results, "accuracy", ACCURACIES, _accuracy)}
-<h2>Paired differences, with the p-value of no difference</h2>
-{_table(results, "differences", DIFFERENCES, _difference)}
-<footer>{html.escape(about)} Closed-form heads on frozen features. Intervals are 95 %, Student's t
-over seeds; where the training set is larger than the test set they are widened for its overlap
-(Nadeau and Bengio, 2003), else they are about further draws of the few examples. The leak alarm
-has at most 5 % false alarms.</footer>
-</body></html>
-"""
 
 
-def _sentence(sentence):
-    kind = ' class="alarm"' if sentence.startswith("Leak alarm") else ""
-    return f"<li{kind}>{html.escape(sentence)}</li>"
-
-
-def _table(results, part, titles, cell):
+def _table(results, part, caption, titles, cell):
     sets = results["sets"]
-    head = "".join(f"<th>{html.escape(name)} ({one['train']})</th>" for name, one in sets.items())
-    lines = [f"<table><tr><th>training set (examples)</th>{head}</tr>"]
-    for name, title in titles.items():
-        cells = "".join(f"<td>{cell(one[part][name])}</td>" for one in sets.values())
-        lines.append(f"<tr><td>{html.escape(title)}</td>{cells}</tr>")
-    return "\n".join([*lines, "</table>"])
+    header = ["training set", *(f"{name} ({one['train']} examples)" for name, one in sets.items())]
+    rows = [
+        [title, *(cell(one[part][name]) for one in sets.values())] for name, title in titles.items()
+    ]
+    return _html.table(header, rows, caption=caption)
 
 
 def _accuracy(value):
@@ -101,4 +95,4 @@ def _accuracy(value):
 
 
 def _difference(value):
-    return f"{points(value).removesuffix(' points')}, {html.escape(probability(value['p_value']))}"
+    return f"{points(value).removesuffix(' points')}, {probability(value['p_value'])}"

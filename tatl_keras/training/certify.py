@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tatl_keras import fusion as fusions
+from tatl_keras._units import units_of
 from tatl_keras.features import FeatureCache
 from tatl_keras.features.rows import rows_of, value_of
 from tatl_keras.models import TextAssistedClassifier
@@ -18,7 +19,7 @@ from tatl_keras.training.feature_cache import encode
 from tatl_keras.training.leaks import find_leaks
 from tatl_keras.training.measurements import measure
 from tatl_keras.training.paired_runs import PairedRuns
-from tatl_keras.training.paired_splits import draw_splits, units_of
+from tatl_keras.training.paired_splits import draw_splits
 
 
 def certify(

@@ -37,7 +37,7 @@ def draw_curves(histories, path, levels=None):
     >>> os.path.exists(path)
     True
     """
-    metrics = [m for m in _PANELS if any(h.get(m) for h in histories.values())]
+    metrics = metrics_of(histories)
     if not metrics:
         raise ValueError(
             "`histories` must hold at least one run with `loss` or `accuracy` of an epoch. "
@@ -46,19 +46,29 @@ def draw_curves(histories, path, levels=None):
     figure = new_figure(5.2 * len(metrics), 4.0)
     panels = figure.subplots(1, len(metrics), squeeze=False)[0]
     for axes, metric in zip(panels, metrics, strict=True):
-        for number, (name, history) in enumerate(histories.items()):
-            colour = COLOURS[number % len(COLOURS)]
-            title = f"{name}, " if len(histories) > 1 else ""
-            _draw_run(axes, history, metric, colour, title)
-            level = (levels or {}).get(name)
-            if metric == "accuracy" and level is not None:
-                label = f"{title}test {level:.1%}"
-                axes.axhline(level, color=colour, linestyle=":", linewidth=1.4, label=label)
-        _finish_panel(axes, metric)
+        draw_metric(axes, histories, metric, levels)
     if len(histories) == 1:
         (name,) = histories
         figure.suptitle(name, x=0.01, ha="left", fontsize=11, color=GREY, parse_math=False)
     save(figure, path)
+
+
+def metrics_of(histories):
+    """Which of the metrics that are drawn some run has."""
+    return [m for m in _PANELS if any(h.get(m) for h in histories.values())]
+
+
+def draw_metric(axes, histories, metric, levels=None):
+    """One panel of `draw_curves`."""
+    for number, (name, history) in enumerate(histories.items()):
+        colour = COLOURS[number % len(COLOURS)]
+        title = f"{name}, " if len(histories) > 1 else ""
+        _draw_run(axes, history, metric, colour, title)
+        level = (levels or {}).get(name)
+        if metric == "accuracy" and level is not None:
+            label = f"{title}test {level:.1%}"
+            axes.axhline(level, color=colour, linestyle=":", linewidth=1.4, label=label)
+    _finish_panel(axes, metric)
 
 
 def draw_choices(solution, path):
@@ -96,6 +106,9 @@ def draw_choices(solution, path):
     if np.isfinite(solution.log_loss):
         label = f"chosen: {solution.solver} {solution.fusion}"
         axes.axhline(solution.log_loss, color=GREY, linestyle=":", linewidth=1.4, label=label)
+    else:
+        where = {"transform": axes.transAxes, "ha": "center", "color": GREY}
+        axes.text(0.5, 0.5, "No example could be left out.", **where)
     axes.set_xscale("log")
     axes.set_xlabel("penalty")
     style_panel(axes, "held-out log-loss")
@@ -110,8 +123,8 @@ def draw_predictions(examples, path, columns=4):
 
     Args:
         examples: list of dicts with `image` (encoded bytes, pixels (H, W, C) from 0 to 255, or
-            empty), `text` (str), `label` (str, or `None`), `predicted` (str), `probability`
-            (float).
+            empty), `text` (str), `label` (str, or `None`), `predicted` (str, or `None` where no
+            model was asked: then the label is the title), `probability` (float).
         path: PNG, PDF or SVG file to write.
         columns: int, pictures in a row.
 
@@ -171,7 +184,7 @@ def _finish_panel(axes, metric):
 def _draw_example(axes, example):
     pixels = _pixels(example["image"])
     label, predicted = example["label"], example["predicted"]
-    if label is None:
+    if label is None or predicted is None:
         mark, colour = "", _UNKNOWN
     else:
         mark, colour = ("✓ ", _RIGHT) if label == predicted else ("✗ ", _WRONG)
@@ -183,11 +196,14 @@ def _draw_example(axes, example):
     axes.set_anchor("N")
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set(color=colour, linewidth=2.5)
-    answer = _shorten(f"{mark}{predicted} {example['probability']:.0%}", 2, _TITLE_WIDTH)
+    title = label or "no label"
+    if predicted is not None:
+        title = f"{mark}{predicted} {example['probability']:.0%}"
+    title = _shorten(title, 2, _TITLE_WIDTH)
     style = {"fontsize": 10, "parse_math": False}
-    axes.set_title(answer, color=colour, fontweight="bold", loc="left", **style)
+    axes.set_title(title, color=colour, fontweight="bold", loc="left", **style)
     below = _shorten(f"“{example['text']}”" if example["text"] else "no text", _TEXT_LINES)
-    if label is not None and label != predicted:
+    if None not in (label, predicted) and label != predicted:
         below = f"{_shorten(f'is: {label}', 1)}\n{below}"
     axes.set_xlabel(below, loc="left", color="#222222", **(style | {"fontsize": 8.5}))
 

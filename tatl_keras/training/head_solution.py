@@ -1,6 +1,7 @@
 """What solving a head found, in numbers and in words."""
 
 import dataclasses
+import math
 
 _KIND = ("solver", "fusion", "text_share", "class_text_weight")
 
@@ -51,8 +52,17 @@ class HeadSolution:
     reason: str
     text_supervision: float | None = None
 
+    def summary(self):
+        """What was chosen and why, as a dict for JSON: no `choices`, and `None` for `nan`."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        del values["choices"]
+        unknown = {name for name in ("log_loss", "accuracy") if math.isnan(values[name])}
+        return {name: None if name in unknown else value for name, value in values.items()}
+
     def report(self):
         """Text of a few lines: what was chosen and why, and the best of each kind beside it."""
+        if not self.choices:
+            return self.reason
         best: dict[tuple, dict] = {}
         for row in self.choices:
             key = tuple(row[name] for name in _KIND)

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from tatl_keras._files import write_whole
+from tatl_keras.training.boards_events import write_summary
 
 
 class HistoryLog(keras.callbacks.Callback):
@@ -85,12 +86,9 @@ class HistoryLog(keras.callbacks.Callback):
         if part not in self._writers:
             folder = os.path.join(self.log_dir, part)
             self._writers[part] = tf.summary.create_file_writer(folder)
-        # `tf.summary.scalar` needs the tensorboard package; what it writes does not.
-        data = tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
-        metadata = tf.compat.v1.SummaryMetadata(plugin_data=data)
         with self._writers[part].as_default():
             tag = f"epoch_{name.removeprefix('val_')}"
-            tf.summary.write(tag, tf.constant(value, tf.float32), step, metadata)
+            write_summary(tag, tf.constant(value, tf.float32), step, "scalars")
         self._writers[part].flush()
 
 

@@ -4,9 +4,9 @@ import numpy as np
 
 from tatl_keras._paired import interval
 from tatl_keras._reliability import reliability
+from tatl_keras._shapley import shapley
 from tatl_keras.training.paired_runs import CONDITIONS
 from tatl_keras.training.robustness import robustness_curve
-from tatl_keras.training.shapley import shapley
 
 # Name of a difference → the runs it is between.
 DIFFERENCES = {

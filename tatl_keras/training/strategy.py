@@ -9,8 +9,8 @@ from absl import logging
 from tatl_keras.training.cluster import find_cluster
 
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
-_TPU_VARIABLES = ("TPU_NAME", "COLAB_TPU_ADDR", "TPU_WORKER_HOSTNAMES")
-_LAST_WITH_TPU = (2, 19)
+TPU_VARIABLES = ("TPU_NAME", "COLAB_TPU_ADDR", "TPU_WORKER_HOSTNAMES")
+LAST_WITH_TPU = (2, 19)
 _SECONDS = 10.0
 
 
@@ -94,7 +94,7 @@ def _choose(cluster):
     """The name that "auto" stands for, and why."""
     if cluster is not None and len(cluster.workers) > 1:
         return "multi_worker", f"{cluster.source} names {len(cluster.workers)} workers"
-    variables = [name for name in _TPU_VARIABLES if os.environ.get(name)]
+    variables = [name for name in TPU_VARIABLES if os.environ.get(name)]
     if variables:
         return "tpu", f"{variables[0]} is set"
     gpus = len(tf.config.list_logical_devices("GPU"))
@@ -145,7 +145,7 @@ def _multi_worker(cluster, reason):
 
 def _tpu(tpu, reason):
     version = tuple(int(part) for part in tf.__version__.split(".")[:2])
-    if version > _LAST_WITH_TPU:
+    if version > LAST_WITH_TPU:
         raise ValueError(
             "`name` must not be 'tpu' with this TensorFlow: 2.19 is the last release with TPU "
             f"kernels. Received: TensorFlow {tf.__version__}. Install tensorflow==2.19.1, "

@@ -7,6 +7,7 @@ import json
 import os
 
 from tatl_keras._files import write_whole
+from tatl_keras.training import boards_projector
 from tatl_keras.training.checkpoint import delete_checkpoints
 
 CONFIG = "config.json"
@@ -14,28 +15,39 @@ METRICS = "metrics.json"
 HISTORY = "history.csv"
 CURVES = "curves.png"
 MODEL = "model.keras"
+PREDICTIONS = "predictions.npz"
+TEXTS = "texts.jsonl"
+REPORT = "report.html"
 LOGS = "logs"
 BACKUP = "backup"
-FILES = (CONFIG, HISTORY, CURVES, MODEL, METRICS)
+FILES = (CONFIG, HISTORY, CURVES, MODEL, PREDICTIONS, TEXTS, REPORT, METRICS)
+CERTIFICATE = ("certificate.html", "certificate.png", "certificate.json")
 PROGRAM = "tatl-train"
 _MAY_DIFFER = ("workdir", "overwrite", "strategy", "debug")
-_EVENTS = os.path.join(LOGS, "*", "events.out.tfevents.*")
+BOARDS = os.path.join(LOGS, "test")
+_LOGGED = (
+    os.path.join(LOGS, "*", "events.out.tfevents.*"),
+    *(os.path.join(BOARDS, name) for name in boards_projector.FILES),
+)
 
 
 def create_workdir(path, overwrite=False, flags=None):
     """Makes the folder for a run, takes up the run in it, or refuses the folder.
 
-        config.json    what was asked for, versions, data; written first
-        history.csv    loss and metrics of each epoch
-        curves.png     the same as a picture
-        logs/          the same for TensorBoard
-        backup/        checkpoints, until the run has finished
-        model.keras    the trained model
-        metrics.json   how good it is; written last, so a run without it did not finish
+        config.json       what was asked for, versions, data; written first
+        history.csv       loss and metrics of each epoch
+        curves.png        the same as a picture
+        logs/             the same for TensorBoard, and pictures and vectors of test examples
+        backup/           checkpoints, until the run has finished
+        model.keras       the trained model
+        predictions.npz   what it says of each test example; texts.jsonl, what it writes
+        report.html       all of this on one page
+        metrics.json      how good it is; written last, so a run without it did not finish
 
     An unfinished run of the same flags goes on. A folder is refused when it holds a finished run,
-    an unfinished one of other flags, or anything else that is not hidden. With `overwrite=True`
-    the files of an earlier run are removed, and nothing else ever is.
+    an unfinished one of other flags, or anything else that is not hidden and no certificate of the
+    data, which the report shows. With `overwrite=True` the files of an earlier run are removed, and
+    nothing else ever is.
 
     Args:
         path: folder; made with its parents where it is not there.
@@ -67,7 +79,7 @@ def create_workdir(path, overwrite=False, flags=None):
     `workdir` must be a new folder. ... an unfinished run with --epochs=3, not 4. ...
     """
     path = _make(path)
-    present = sorted(name for name in os.listdir(path) if not name.startswith("."))
+    present = sorted(n for n in os.listdir(path) if not n.startswith(".") and n not in CERTIFICATE)
     if not present:
         return False
     known = _flags_of(path)
@@ -205,9 +217,10 @@ def _refusal(path, present, run):
 
 def _remove_run(path):
     """Removes what a run writes; METRICS first, so that a half-removed run counts as unfinished."""
-    for name in (METRICS, HISTORY, CURVES, MODEL, CONFIG):
+    for name in (METRICS, *(name for name in FILES if name not in (METRICS, CONFIG)), CONFIG):
         if os.path.isfile(os.path.join(path, name)):
             os.unlink(os.path.join(path, name))
     delete_checkpoints(os.path.join(path, BACKUP))
-    for events in glob.glob(os.path.join(glob.escape(path), _EVENTS)):
-        os.unlink(events)
+    for pattern in _LOGGED:
+        for logged in glob.glob(os.path.join(glob.escape(path), pattern)):
+            os.unlink(logged)

@@ -3,7 +3,7 @@
 import math
 
 from tatl_keras._paired import interval
-from tatl_keras.zoo.registry import list_models, spec
+from tatl_keras.zoo.registry import CLASSIFY, list_models, spec
 
 
 def compare(name, results):
@@ -37,7 +37,7 @@ def compare(name, results):
     ('resnet50_image_only', 0.25)
     """
     found = []
-    for other in _others(spec(name)):
+    for other in controls(spec(name)):
         pairs = _pairs(results.get(name, ()), results.get(other, ()))
         if len(pairs) > 1:
             found.append((other, _difference(pairs)))
@@ -61,14 +61,15 @@ def verdict(found):
     return "worse" if found["high"] < 0 else "no difference beyond noise"
 
 
-def _others(entry):
-    """Names of the entries to compare with."""
+def controls(entry):
+    """Names of the entries that an entry is compared with: its parts alone, then concatenated."""
     if not (entry.image and entry.text):
         return []
     wanted = [(entry.image, None, "image_only"), (None, entry.text, "text_only")]
     if entry.fusion != "concat":
         wanted.append((entry.image, entry.text, "concat"))
-    known = {(s.image, s.text, s.fusion): s.name for s in map(spec, list_models())}
+    entries = map(spec, list_models(task=CLASSIFY))
+    known = {(s.image, s.text, s.fusion): s.name for s in entries}
     return [known[parts] for parts in wanted if parts in known]
 
 

@@ -10,7 +10,7 @@ from tatl_keras import fusion as fusions
 from tatl_keras.layers.checks import check_choice
 from tatl_keras.models.checks import is_linear, reads
 
-_DEFAULT = "default"
+DEFAULT = "default"
 _LOSSES = ("distillation_weight", "temperature", "alignment_weight", "class_text_weight")
 
 
@@ -21,8 +21,8 @@ def compose(
     text=None,
     fusion=None,
     head="linear",
-    image_preset=_DEFAULT,
-    text_preset=_DEFAULT,
+    image_preset=DEFAULT,
+    text_preset=DEFAULT,
     modality_dropout=0.0,
     text_at_inference=True,
     frozen=True,
@@ -57,7 +57,7 @@ def compose(
             alone, which the texts teach in training: `fusion` then is "image_only" whatever fusion
             of both is named, and the weights of that class's losses may be given too.
         frozen: bool, whether pretrained encoders stay as they are. Encoders made to be trained
-            (`lstm`, `embed`) always learn.
+            (`lstm`, `transformer`, `embed`) always learn.
         image_size: `(height, width)` in pixels, or `None` for the preset's.
         sequence_length: int ≥ 3, tokens per text.
         class_names: list of `num_classes` strings, or `None` to take them from the data in `fit`.
@@ -98,7 +98,7 @@ def compose(
         fusion_arguments |= {} if seed is None else {"seed": seed}
     fusion = fusions.get(fusion, **fusion_arguments)
     options = {"frozen": frozen, "seed": seed}
-    image_encoder, image_converter = _build_image(image, image_preset, image_size, options)
+    image_encoder, image_converter = build_image(image, image_preset, image_size, options)
     text_encoder, tokenizer = _build_text(text, text_preset, options)
     return kind(
         image_encoder,
@@ -125,11 +125,11 @@ def _check_given(image, text):
         )
 
 
-def _build_image(image, preset, image_size, options):
+def build_image(image, preset, image_size, options):
     """The encoder `image` and its converter; `None` for both where it is `None`."""
     if image is None:
         return None, None
-    options = options | ({} if preset is _DEFAULT else {"preset": preset})
+    options = options | ({} if preset is DEFAULT else {"preset": preset})
     return encoders.build_image(image, image_size=image_size, **options)
 
 
@@ -137,7 +137,7 @@ def _build_text(text, preset, options):
     """The encoder `text` and its tokenizer; `None` for both where it is `None`."""
     if text is None:
         return None, None
-    options = options | ({} if preset is _DEFAULT else {"preset": preset})
+    options = options | ({} if preset is DEFAULT else {"preset": preset})
     encoder, tokenizer = encoders.build_text(text, **options)
     bare = keras_hub.models.BertTokenizer(lowercase=True, strip_accents=True)
     return encoder, tokenizer or bare

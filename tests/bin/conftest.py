@@ -15,10 +15,14 @@ from tatl_keras.bin import (
     cache,
     certify,
     client,
+    compare,
     encode,
     evaluate,
+    explain,
     export,
+    init,
     predict,
+    pretrain,
     release,
     rethink,
     train,
@@ -34,12 +38,16 @@ PROGRAMS = {
     "evaluate": evaluate,
     "predict": predict,
     "export": export,
+    "init": init,
     "zoo": zoo,
     "cache": cache,
     "certify": certify,
     "client": client,
+    "compare": compare,
+    "explain": explain,
     "release": release,
     "rethink": rethink,
+    "pretrain": pretrain,
 }
 CLASSES = 3
 EXAMPLES = 60
@@ -107,6 +115,16 @@ def smoke_run(tmp_path_factory):
     """The workdir of `tatl-train --smoke`; tests must not change it."""
     workdir = tmp_path_factory.mktemp("runs") / "smoke"
     succeed("train", "--smoke", f"--workdir={workdir}")
+    return workdir
+
+
+@pytest.fixture(scope="session")
+def pretrained(tmp_path_factory):
+    """The workdir of `tatl-pretrain --smoke`, of the last block; tests must not change it."""
+    workdir = tmp_path_factory.mktemp("runs") / "pretrained"
+    flags = ["--bidirectional", "--unfreeze_last_n=1", "--sampler=greedy", "--max_length=4"]
+    outcome = succeed("pretrain", "--smoke", f"--workdir={workdir}", *flags)
+    (workdir / ".printed").write_text(outcome.out, encoding="utf-8")
     return workdir
 
 

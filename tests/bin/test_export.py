@@ -18,10 +18,8 @@ from tests.bin.conftest import read_json, run_program, succeed
 def no_process(monkeypatch):
     """Answers in this process; a new one takes seconds and has its own test."""
 
-    def ask(directory, examples):
-        loaded = serving.load(directory)
-        images, texts = ([e[key] for e in examples] for key in ("image", "text"))
-        return loaded.answer(images, texts)
+    def ask(directory, inputs, outputs):
+        return serving.load(directory).answer(inputs["image_bytes"], inputs["text"])
 
     monkeypatch.setattr(verification, "_ask_fresh_process", ask)
 

@@ -13,7 +13,7 @@ from absl.testing import flagsaver
 
 import tatl_keras
 from tatl_keras import data, training, zoo
-from tatl_keras.bin import common, records, train
+from tatl_keras.bin import common, fitting, records, train
 from tatl_keras.data import synthetic
 from tests.bin.conftest import read_json, read_lines, run_program, succeed
 
@@ -90,10 +90,11 @@ def test_metrics_are_those_of_the_saved_model_on_the_test_split(trained, manifes
 def test_the_majority_is_that_of_the_training_split():
     examples = synthetic.examples(2, 4, missing_text=0)
     model = zoo.build("test_efficientnet_image_only", 2, class_names=examples.class_names)
-    metrics = records.measure(model, examples, {"blue circle": 1, "red square": 9})
+    metrics, *_ = records.measure(model, examples, {"blue circle": 1, "red square": 9})
     assert metrics["majority"] == {"class": "red square", "accuracy": 0.5}
     one_sided = examples.skip(1).take(1)  # a red square
-    metrics = records.measure(model, one_sided, {"blue circle": 4, "red square": 4})
+    one_sided.ids, one_sided.class_names = examples.ids[1:2], examples.class_names
+    metrics, *_ = records.measure(model, one_sided, {"blue circle": 4, "red square": 4})
     assert metrics["majority"] == {"class": "red square", "accuracy": 1.0}
 
 
@@ -265,7 +266,7 @@ def test_smoke_keeps_the_kind_of_a_network_that_learns():
 
 def test_smoke_builds_every_kind_of_model_in_the_zoo(monkeypatch, tmp_path):
     kinds = {}
-    for name in zoo.list_models():
+    for name in zoo.list_models(task="classify"):
         spec = zoo.spec(name)
         kinds[spec.image is None, spec.text in (None, "lstm"), spec.fusion] = name
     built = {}
@@ -274,7 +275,7 @@ def test_smoke_builds_every_kind_of_model_in_the_zoo(monkeypatch, tmp_path):
         built[model.name] = config["model"]["parameters"]
         return {}
 
-    monkeypatch.setattr(records, "fit_and_record", record)
+    monkeypatch.setattr(fitting, "fit_and_record", record)
     with flagsaver.flagsaver():
         common.parse(["tatl-train", "--smoke"], train)
         for name in kinds.values():

@@ -7,7 +7,9 @@ import keras
 import numpy as np
 import pytest
 
+from tatl_keras.data import synthetic
 from tests.bin.conftest import read_json, run_program, succeed
+from tests.pages import parse
 
 MODEL = "--model=test_efficientnet_bert_concat"
 
@@ -54,8 +56,35 @@ def test_a_solved_head_is_recorded(manifest, tmp_path):
     header, row = (workdir / "history.csv").read_text(encoding="utf-8").splitlines()
     assert "val_loss" in header and row.startswith("1,")
     assert (workdir / "curves.png").stat().st_size > 10_000
+    report = parse((workdir / "report.html").read_text(encoding="utf-8"))
+    assert metrics["head"]["reason"] in report.text_of("p")
+    assert "encoding and solving" in report.table("step", "time")
     again = succeed("evaluate", f"--workdir={workdir}")
     assert f"{metrics['accuracy']:.1%}" in again.out
+
+
+def test_a_head_of_one_example_a_class_is_recorded(tmp_path):
+    manifest = synthetic.write_manifest(str(tmp_path), 3, 12)
+    with open(manifest, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    seen = set()
+    for row in rows:  # the first example of each class to learn from, the others to test
+        row["split"] = "test" if row["label"] in seen else "train"
+        seen.add(row["label"])
+    with open(manifest, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    workdir = tmp_path / "run"
+    flags = [f"--data={manifest}", f"--workdir={workdir}", "--head_solver=auto"]
+    outcome = succeed("train", MODEL, *flags)
+    head = read_json(workdir / "metrics.json")["head"]
+    assert head["num_examples"] == len(seen) and head["reason"] in outcome.out
+    assert head["log_loss"] is None and head["accuracy"] is None  # no example could be left out
+    report = parse((workdir / "report.html").read_text(encoding="utf-8"))
+    assert head["reason"] in report.text_of("p")
+    alternatives = [attributes.get("alt", "") for attributes in report.attributes("img")]
+    assert alternatives and not any("penalty" in text for text in alternatives)
 
 
 def read_names(manifest):

@@ -48,6 +48,18 @@ def test_show_counts_parameters():
     assert "tatl-train --model=test_vit_bert_cross" in shown
 
 
+def test_show_counts_parameters_of_a_model_that_writes():
+    shown = succeed("zoo", "show", "test_lstm_translate").out
+    model = zoo.build("test_lstm_translate")
+    lines = shown.splitlines()
+    for part, layer in (("text encoder", model.text_encoder), ("decoder", model.decoder)):
+        count = f" {layer.count_params():,} parameters"
+        assert any(line.startswith(part) and count in line for line in lines)
+    learned = f" {model.count_params():,} parameters  for its largest vocabulary"
+    assert any(line.startswith("learned") and learned in line for line in lines)
+    assert "fusion" not in shown and "--data=pairs.csv" in shown
+
+
 def test_show_says_where_weights_come_from():
     expected = "weights: folder minilm_l6, else KerasHub preset all_minilm_l6_v2_en"
     assert program._encoder("minilm") == ["minilm", expected]
@@ -99,7 +111,7 @@ def test_new_with_smoke_tries_the_starter_and_leaves_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        ([], 2, "the first word must be list, show or new. Received: None"),
+        ([], 2, "the first word must be list, show, new"),
         (["lst"], 2, "Received: lst"),
         (["show"], 2, "`tatl-zoo show` must be followed by a name. Received: nothing"),
         (["list", "a", "b"], 2, "Received: a b"),

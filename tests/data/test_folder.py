@@ -99,3 +99,14 @@ def test_wrong_folders(tmp_path):
     make(tmp_path, CATS)
     with pytest.raises(ValueError, match="`source` must be a manifest when columns.*label=…"):
         load(tmp_path, label="x")
+
+
+def test_links_that_lead_back_are_not_followed(tmp_path):
+    data.synthetic.write_manifest(str(tmp_path / "all"), 2, 4, format="folder")
+    class_folder = tmp_path / "all" / "blue circle"
+    (class_folder / "up").symlink_to(tmp_path / "all", target_is_directory=True)
+    (class_folder / "self").symlink_to(class_folder, target_is_directory=True)
+    (tmp_path / "all" / "green").symlink_to(class_folder, target_is_directory=True)
+    found = data.load(str(tmp_path / "all"), "all", verbose=False)
+    assert found.class_names == ["blue circle", "green", "red square"]
+    assert found.summary["class_counts"] == {"blue circle": 2, "green": 2, "red square": 2}

@@ -48,6 +48,12 @@ def test_texts_that_hold_a_word_of_their_class(table):
     )
 
 
+def test_captions_are_present_names_and_never_the_same(table):
+    by_code = table.set_index("id")["caption"]
+    assert by_code["2764-fe0f"] == "red heart" and by_code["1f4f1"] == "mobile phone"
+    assert by_code.is_unique and (by_code != "").all()
+
+
 def test_what_is_left_out(table):
     skin_tones = re.compile("1f3f[b-f]")
     assert not table["id"].str.contains(skin_tones).any()
@@ -95,6 +101,17 @@ def test_prepared_on_first_use(folder):
         assert (alpha == 0).any() and (alpha > 0).sum() > 50, "something is drawn"
         assert x["text"].numpy() and 0 <= int(y) < 8
     assert not set(train.ids) & set(test.ids)
+
+
+def test_captions_without_labels(folder, table):
+    train, test = data.load(
+        "tfds:openmoji/tiny", text="caption", label=False, data_dir=str(folder), verbose=False
+    )
+    captions = dict(zip(table["id"], table["caption"], strict=True))
+    for part in (train, test):
+        assert [x["text"].numpy().decode() for x in part] == [captions[i] for i in part.ids]
+    groups = table.set_index("id")["group"]
+    assert not set(groups[train.ids]) & set(groups[test.ids])
 
 
 def test_two_preparations_give_the_same_bytes(folder, tmp_path):

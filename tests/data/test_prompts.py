@@ -16,6 +16,11 @@ def test_every_name_is_in_every_template():
     assert data.prompt_ensemble([]) == {}
 
 
+def test_underscores_are_spaces():
+    texts = data.prompt_ensemble(["black_footed_albatross", "_"], "one {}")
+    assert texts == {"black_footed_albatross": ["one black footed albatross"], "_": ["one _"]}
+
+
 def test_the_default_templates():
     texts = data.prompt_ensemble(["zebra"])["zebra"]
     assert len(set(texts)) == len(TEMPLATES) and "a photo of a zebra." in texts

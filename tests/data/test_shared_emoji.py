@@ -56,6 +56,21 @@ def test_splits_by_seed_keep_its_groups(emoji, load):
     assert abs(len(test) / len(emoji[1]) - 0.2) < 0.02
 
 
+@pytest.mark.parametrize("group", [None, "id"])
+def test_captions_of_all_vendors_keep_an_emoji_on_one_side(emoji, group):
+    path = str(emoji[0] / "manifest.jsonl")
+    parts = data.load(
+        path, text="text_annotation", label=False, id=False, group=group, verify=None, verbose=False
+    )
+    codes = [{name.split("__")[1] for name in part.ids} for part in parts]
+    assert not codes[0] & codes[1] and len(codes[0] | codes[1]) == len(emoji[1])
+    assert sum(map(len, parts)) == 3 * len(emoji[1])
+    captions = {row["id"]: row["text_annotation"] for row in emoji[1]}
+    for name, x in list(zip(parts[1].ids, parts[1], strict=True))[::211]:
+        caption = captions[name.split("__")[1].removesuffix(".png")]
+        assert x["text"].numpy().decode() == caption
+
+
 def test_all_vendors_at_once_repeat_their_ids(emoji):
     with pytest.raises(ValueError, match=r"2870 duplicate id(.|\n)*where="):
         data.load(str(emoji[0] / "manifest.jsonl"), verify=None, verbose=False)

@@ -43,6 +43,37 @@ def test_class_names_are_different_and_stable():
             synthetic.examples(num_classes=number)
 
 
+@pytest.mark.parametrize("kind", ["copy", "reverse"])
+def test_pairs_follow_their_rule(kind):
+    made = synthetic.pairs(kind, 400, seed=3, length=(2, 5), vocabulary=7)
+    texts = [x["text"].numpy().decode().split() for x in made]
+    targets = [x["target"].numpy().decode().split() for x in made]
+    assert targets == ([text[::-1] for text in texts] if kind == "reverse" else texts)
+    assert len(set(map(tuple, texts))) == len(made) == len(set(made.ids)) == 400
+    lengths = np.bincount([len(text) for text in texts])
+    assert set(np.flatnonzero(lengths)) == {2, 3, 4, 5}
+    assert len({word for text in texts for word in text}) == 7
+    again = synthetic.pairs(kind, 400, seed=3, length=(2, 5), vocabulary=7)
+    assert again.summary == made.summary and again.rows.equals(made.rows)
+    assert len(synthetic.pairs(kind, 4, length=2, vocabulary=2)) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"kind": "sort"}, "`kind` must be 'copy' or 'reverse'. .*kind='sort'"),
+        ({"vocabulary": 1}, "`vocabulary` must be .*vocabulary=1"),
+        ({"vocabulary": 96}, "`vocabulary` must be from 2 to 95.*vocabulary=96"),
+        ({"length": 0}, "`length` must be .*length=0"),
+        ({"length": (3, 2)}, r"`length` must be .*length=\(3, 2\)"),
+        ({"num_examples": 5, "length": 2, "vocabulary": 2}, "num_examples=5 of vocabulary=2"),
+    ],
+)
+def test_wrong_arguments_of_pairs(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        synthetic.pairs(**arguments)
+
+
 def test_missing_shares():
     made = synthetic.examples(2, 1000, missing_text=0.2, missing_image=0.3, size=16)
     images, texts, _ = arrays(made)

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from tatl_keras import data
-from tatl_keras.data import tfds_source
+from tatl_keras.data import tfds_features, tfds_source
 
 PER_SPLIT = {"train": 20, "validation": 6, "test": 4}
 
@@ -211,14 +211,39 @@ def test_without_labels(load):
 def test_bad_pictures_are_found(load, monkeypatch):
     real = tfds_source._features
 
-    def damaged(builder, split, names):
+    def damaged(builder, split, wanted):
         cut = lambda x: x | {"image": tf.strings.substr(x["image"], 0, 60)}  # noqa: E731
-        return real(builder, split, names).map(cut if names == {"image"} else lambda x: x)
+        return real(builder, split, wanted).map(cut if "image" in wanted else lambda x: x)
 
     monkeypatch.setattr(tfds_source, "_features", damaged)
     with pytest.raises(ValueError, match="tfds:tatl_mini has 4 bad rows.*4 unreadable picture"):
         load("tatl_mini", "test", text="caption")
     assert len(load("tatl_mini", "test", text="caption", verify="header")) == 4
+
+
+@pytest.mark.parametrize("by_area", [True, False])
+def test_the_label_is_that_of_the_largest_object(by_area):
+    boxes = np.array([[0, 0, 0.5, 0.4], [0.1, 0.1, 0.9, 0.5], [0, 0, 0.1, 1]], "float32")
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+
+    def example(count):
+        sizes = {"area": (1e6 * areas).astype("int64")} if by_area else {"bbox": boxes}
+        found = {"label": np.array([5, 7, 2])} | sizes
+        return {"seen": {k: tf.constant(v[:count]) for k, v in found.items()}}
+
+    read = [int(tfds_features.read(example(n), "seen/label", is_class=True)) for n in range(4)]
+    assert read == [-1, 5, 7, 7] and areas.argmax() == 1
+
+
+def test_lists_of_lists_are_not_texts():
+    text = tfds.features.Text()
+    features = {
+        "pages": tfds.features.Sequence({"title": text, "words": tfds.features.Sequence(text)}),
+        "about": {"author": text, "tags": tfds.features.Sequence(text)},
+    }
+    found = dict(tfds_features._nested(tfds.features.FeaturesDict(features)))
+    assert set(found) == {"pages/title", "about/author", "about/tags"}
+    assert set(tfds_features._named_only("text", found)) == set(found)
 
 
 def test_arguments_that_tfds_does_not_take(load):

@@ -45,6 +45,11 @@ def embed(**kwargs):
     return encoders.BagOfEmbeddings(31, embedding_dim=5, **kwargs)
 
 
+def transformer(**kwargs):
+    sizes = dict(hidden_dim=6, num_layers=2, num_heads=2, intermediate_dim=11, dropout=0.3)
+    return encoders.TextTransformer(31, **sizes, **kwargs)
+
+
 IMAGE = {
     "test_image": lambda **kwargs: encoders.build_image("test_image", **kwargs)[0],
     "test_vit": lambda **kwargs: encoders.build_image("test_vit", **kwargs)[0],
@@ -59,6 +64,7 @@ TEXT = {
     "distil_bert": distil_bert,
     "lstm": lstm,
     "embed": embed,
+    "transformer": transformer,
     "test_clip_text": lambda **kwargs: encoders.build_text("test_clip_text", **kwargs)[0],
     "test_siglip_text": lambda **kwargs: encoders.build_text("test_siglip_text", **kwargs)[0],
 }
@@ -74,6 +80,7 @@ SIZES = {
     "distil_bert": (7, 14),
     "lstm": (7, 6),
     "embed": (7, 5),
+    "transformer": (7, 6),
     "test_clip": (16, 12),
     "test_clip_text": (7, 12),
     "test_siglip": (16, 12),

@@ -59,7 +59,7 @@ def test_every_name_is_listed_once():
     assert text == sorted(
         ["bert_base", "bert_tiny", "embed", "lstm", "minilm", "test_text", "test_clip_text"]
         + ["clip_text_b16", "clip_text_b32", "clip_text_l14"]
-        + ["siglip_text_b16", "siglip_text_l16", "test_siglip_text"]
+        + ["siglip_text_b16", "siglip_text_l16", "test_siglip_text", "transformer"]
     )
     with pytest.raises(ValueError, match="kind='video'"):
         encoders.names("video")
@@ -167,10 +167,15 @@ def test_learned_encoders_do_not_warn():
             "lstm", vocabulary_size=31, embedding_dim=5, units=3, seed=1
         )
         embed, _ = encoders.build_text("embed", vocabulary_size=31, embedding_dim=5, seed=1)
+        sizes = dict(hidden_dim=6, num_layers=1, num_heads=2, intermediate_dim=11, dropout=0.2)
+        reader, nothing = encoders.build_text("transformer", vocabulary_size=31, **sizes, seed=1)
         encoders.build_image("test_image")
         encoders.build_text("test_text")
     assert tokenizer is None and lstm.frozen is False and embed.frozen is False
     assert (lstm.output_dim, embed.output_dim) == (6, 5)
+    assert nothing is None and reader.frozen is False
+    config = reader.get_config()
+    assert config == config | sizes | {"vocabulary_size": 31, "seed": 1}
 
 
 @pytest.mark.parametrize(
@@ -216,6 +221,9 @@ def test_test_encoders_are_the_same_every_time(name):
         (("test_text", {"embedding_dim": 5}), r"`embedding_dim`.*embedding_dim=5"),
         (("minilm", {"vocabulary_size": 5}), r"`vocabulary_size`.*'minilm'.*vocabulary_size=5"),
         (("lstm", {"preset": "minilm", "embedding_dim": 5}), r"over minilm.*embedding_dim=5"),
+        (("lstm", {"hidden_dim": 5}), r"`hidden_dim`.*'lstm'.*hidden_dim=5"),
+        (("transformer", {"units": 5}), r"`units`.*'transformer'.*units=5.*'num_heads'"),
+        (("transformer", {"preset": "minilm"}), r"`preset`.*'transformer'.*preset='minilm'"),
     ],
 )
 def test_sizes_that_are_not_free_are_refused(arguments, message):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tatl_keras.encoders.catalog import LEARNED_TEXT
 from tests.encoders.cases import (
     ALL,
     IMAGE,
@@ -97,7 +98,7 @@ def test_keras_file_round_trip(name, tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras")
     again = loaded.get_layer(encoder.name)
     assert again.digest() == encoder.digest()
-    assert again.frozen is encoder.frozen is (name not in ("lstm", "embed"))
+    assert again.frozen is encoder.frozen is (name not in LEARNED_TEXT)
     assert len(again.trainable_weights) == len(encoder.trainable_weights)
     assert getattr(again, "grid", None) == getattr(encoder, "grid", None)
     first, second = arrays(model(inputs)), arrays(loaded(inputs))

@@ -13,7 +13,7 @@ from tests.encoders.cases import ALL, RESNET, changed, inputs_of, model_of, valu
 
 LABELS = np.array([0, 1, 0])
 # Encoders whose network differs between training and inference (dropout or BatchNorm).
-MOVING = ["test_image", "test_vit", "resnet", "test_text", "distil_bert", "lstm"]
+MOVING = ["test_image", "test_vit", "resnet", "test_text", "distil_bert", "lstm", "transformer"]
 
 
 def pooled(encoder, inputs, training):
@@ -163,6 +163,7 @@ PARTS = [
     ("lstm", 1, ("_lstm/",)),
     ("lstm", 2, ("_lstm/", "token_embedding/")),
     ("embed", 1, ("token_embedding/",)),
+    ("transformer", 1, ("block_1/", "output_norm/")),
 ]
 
 

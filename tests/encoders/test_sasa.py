@@ -73,8 +73,8 @@ def test_operations_of_single_layers():
     stem = layers.AttentionStem(8, 4, num_mixtures=3)
     assert count(stem, 8, 4, 3) == 2 * 32 * (5 * 3 * 8 + 3 * 8 + 2 * 16 * 8)
     assert count(keras.layers.BatchNormalization(), 3) == 0
-    with pytest.raises(ValueError, match=r"layer 'lstm' of type LSTM"):
-        count(keras.layers.LSTM(2, name="lstm"), 3, 2)
+    with pytest.raises(ValueError, match=r"layer 'gru' of type GRU"):
+        count(keras.layers.GRU(2, name="gru"), 3, 2)
     with pytest.raises(ValueError, match=r"known sizes.*\(None, 4, 3\)"):
         count(keras.layers.Conv2D(5, 3, name="conv"), None, 4, 3)
 

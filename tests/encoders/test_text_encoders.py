@@ -184,13 +184,24 @@ def test_bag_of_embeddings_agrees_with_numpy():
     np.testing.assert_allclose(features["pooled"], expected, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("make", [encoders.LSTMTextEncoder, encoders.BagOfEmbeddings])
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (encoders.LSTMTextEncoder, "embedding_dim"),
+        (encoders.BagOfEmbeddings, "embedding_dim"),
+        (encoders.TextTransformer, "hidden_dim"),
+        (encoders.TextTransformer, "num_layers"),
+        (encoders.TextTransformer, "num_heads"),
+        (encoders.TextTransformer, "intermediate_dim"),
+        (encoders.TextTransformer, "max_sequence_length"),
+    ],
+)
 @pytest.mark.parametrize("value", [0, -3, 2.5, True, "8"])
-def test_wrong_sizes_are_refused(make, value):
+def test_wrong_sizes_are_refused(make, name, value):
     with pytest.raises(ValueError, match=f"`vocabulary_size`.*vocabulary_size={value!r}"):
         make(value)
-    with pytest.raises(ValueError, match=f"`embedding_dim`.*embedding_dim={value!r}"):
-        make(embedding_dim=value)
+    with pytest.raises(ValueError, match=f"`{name}`.*{name}={value!r}"):
+        make(**{name: value})
 
 
 def test_wrong_lstm_arguments_are_refused():

@@ -174,6 +174,7 @@ def test_every_command_line_is_one_that_tatl_train_takes():
     assert len(ray) == 2
     lines += [words[words.index("--") + 1 :] for words in ray]
     for result in parse(*(["tatl-train", *line] for line in lines)):
+        assert result.pop("data").endswith("data/pets.csv")
         assert result == {"model": "efficientnet_lite0_minilm_gated", "rest": [], "error": None}
     for line in lines:
         assert "--strategy=multi_worker" in line

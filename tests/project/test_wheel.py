@@ -14,6 +14,7 @@ from tests.project import source
 
 SCRIPTS = (
     "train", "evaluate", "predict", "export", "zoo", "encode", "cache", "rethink", "certify",
+    "compare", "explain", "init", "pretrain",
     "client", "release",
 )  # fmt: skip
 

@@ -244,7 +244,8 @@ def _signatures(path):
 
 def _rows(request):
     with contextlib.suppress(AttributeError):
-        return request.inputs["text"].tensor_shape.dim[0].size if request.inputs else 0
+        sizes = [tensor.tensor_shape.dim[0].size for tensor in request.inputs.values()]
+        return max(sizes, default=0)
     with contextlib.suppress(AttributeError):
         return len(request.input.example_list.examples)
     return 0

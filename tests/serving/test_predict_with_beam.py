@@ -49,7 +49,7 @@ def exported(directory):
 @pytest.fixture
 def loaded_once(exported, monkeypatch):
     """Lets pipelines share one model: to load one takes longer than to ask it."""
-    monkeypatch.setattr(beam_inference, "load", lambda where: exported)
+    monkeypatch.setattr(beam_inference, "load_classifier", lambda where: exported)
 
 
 def read(folder):
@@ -155,7 +155,9 @@ def test_everything_at_addresses_and_a_process_loads_the_export_once(
 ):
     loads = []
     monkeypatch.setattr(
-        beam_inference, "load", lambda where, load=loaded.load: loads.append(where) or load(where)
+        beam_inference,
+        "load_classifier",
+        lambda where, load=loaded.load_classifier: loads.append(where) or load(where),
     )
     Bucket.objects.clear()
     for path in Path(directory).rglob("*"):

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -14,6 +15,8 @@ from tatl_keras.training.certificate_words import headline, plain_words
 from tatl_keras.training.measurements import measure
 from tatl_keras.training.paired_runs import CONDITIONS, PairedRuns
 from tatl_keras.training.paired_splits import draw_splits
+from tests.pages import parse
+from tests.training.runs import draw, write_run
 
 CLASSES = 3
 
@@ -203,6 +206,19 @@ def test_files(certified, tmp_path):
     assert not re.search(r"https?://|<script|<link", page)
     assert len(paths) == 3 and str(certificate).startswith(certificate.headline)
     assert certificate.words[0].replace("'", "&#x27;") in page
+
+
+def test_a_report_shows_the_certificate_in_its_folder(certified, tmp_path):
+    *_, certificate = certified
+    write_run(tmp_path / "run", ["a", "b"], *draw(2, 10))
+    path = training.write_report(tmp_path / "run")
+    assert "Does text help?" not in Path(path).read_text(encoding="utf-8")
+    certificate.save(tmp_path / "run")
+    tree = parse(Path(training.write_report(tmp_path / "run")).read_text(encoding="utf-8"))
+    assert "Does text help?" in tree.text_of("h2") and certificate.words[0] in tree.text_of("li")
+    both = certificate.results["sets"]["80/20"]["accuracy"]["both"]["mean"]
+    cells = [row[-1] for rows in tree.tables for row in rows if row[0] == "both"]
+    assert [cell.split(" %")[0] for cell in cells] == [f"{100 * both:.1f}"]
 
 
 def test_a_certificate_of_made_up_pictures(certified):

@@ -8,9 +8,10 @@ from scipy import stats
 
 from tatl_keras._paired import interval, t_quantile, t_within
 from tatl_keras._reliability import reliability
-from tatl_keras.training.paired_splits import draw_splits, units_of
+from tatl_keras._shapley import shapley
+from tatl_keras._units import units_of
+from tatl_keras.training.paired_splits import draw_splits
 from tatl_keras.training.robustness import robustness_curve
-from tatl_keras.training.shapley import shapley
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 9, 10, 29])

@@ -59,7 +59,7 @@ def test_no_curves(tmp_path, histories):
 
 @pytest.mark.parametrize(
     ("label", "predicted", "colour"),
-    [("cat", "cat", RIGHT), ("cat", "dog", WRONG), (None, "dog", UNKNOWN)],
+    [("cat", "cat", RIGHT), ("cat", "dog", WRONG), (None, "dog", UNKNOWN), ("cat", None, UNKNOWN)],
 )
 def test_the_frame_tells_right_from_wrong(tmp_path, label, predicted, colour):
     path = tmp_path / "p.png"

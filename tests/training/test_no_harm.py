@@ -1,5 +1,7 @@
 """Solved no-harm models beside the models they are made of, and the share of wrong texts."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -184,7 +186,9 @@ def test_rows_that_lack_something_are_not_counted(tiny):
     some["has_image"][10:] = 0
     first = {name: value[:10] for name, value in x.items()}
     few = training.estimate_corruption(model, some, verbose=0)
-    assert few == training.estimate_corruption(model, first, verbose=0)
+    alone = training.estimate_corruption(model, first, verbose=0)
+    # Products of matrices round otherwise in batches of another size.
+    assert dataclasses.astuple(few) == pytest.approx(dataclasses.astuple(alone), rel=1e-5)
     assert few.num_examples == 10
     with pytest.raises(ValueError, match="`x` must hold examples with picture and text"):
         training.estimate_corruption(model, _without(x, "text"), verbose=0)

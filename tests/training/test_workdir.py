@@ -5,17 +5,19 @@ import os
 import pytest
 
 from tatl_keras import training
+from tatl_keras.training import boards_projector
 
 CONFIG = {"program": "tatl-train"}
 
 
 def finish_run(path, metrics=True):
     training.write_json(path / "config.json", CONFIG)
-    for name in ("history.csv", "curves.png", "model.keras"):
+    for name in ("history.csv", "curves.png", "model.keras", "predictions.npz", "report.html"):
         (path / name).write_text("old")
-    events = path / "logs" / "train" / "events.out.tfevents.1"
-    events.parent.mkdir(parents=True)
-    events.write_text("old")
+    logged = ("train/events.out.tfevents.1", "test/events.out.tfevents.1.boards")
+    for name in (*logged, *(f"test/{name}" for name in boards_projector.FILES)):
+        (path / "logs" / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / "logs" / name).write_text("old")
     if metrics:
         training.write_json(path / "metrics.json", {})
 
@@ -71,11 +73,20 @@ def test_only_an_unfinished_run_of_the_same_flags_goes_on(tmp_path, metrics):
 
 def test_overwriting_removes_what_a_run_wrote_and_nothing_else(tmp_path):
     finish_run(tmp_path)
-    kept = ["notes.txt", "logs/mine.txt", "logs/train/profile", "predictions.jsonl"]
+    kept = ["logs/mine.txt", "logs/test/mine.tsv", "logs/train/metadata.tsv", "predictions.jsonl"]
     for name in kept:
         (tmp_path / name).write_text("mine")
     training.create_workdir(tmp_path, overwrite=True)
     assert files(tmp_path) == sorted(kept)
+
+
+def test_a_certificate_of_the_data_is_no_obstacle_and_is_kept(tmp_path):
+    for name in training.workdir.CERTIFICATE:
+        (tmp_path / name).write_text("mine")
+    assert not training.create_workdir(tmp_path)
+    finish_run(tmp_path)
+    training.create_workdir(tmp_path, overwrite=True)
+    assert files(tmp_path) == sorted(training.workdir.CERTIFICATE)
 
 
 def test_a_foreign_folder_is_refused(tmp_path):

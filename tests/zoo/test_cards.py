@@ -1,12 +1,14 @@
 """The pages under zoo/ are those that the registry, the recipes and the results give."""
 
 import csv
+import json
+import re
 import statistics
 
 import pytest
 
-from tatl_keras import zoo
-from tatl_keras.zoo import cards
+from tatl_keras import training, zoo
+from tatl_keras.zoo import card_proofs, cards
 
 
 @pytest.mark.parametrize("path", sorted(cards.pages()), ids=lambda p: f"{p.parent.name}/{p.name}")
@@ -19,11 +21,12 @@ def test_there_is_no_page_of_a_model_that_is_gone():
     folders = {path.name for path in cards.FOLDER.iterdir() if path.is_dir()}
     assert folders == set(cards.card_names())
     files = {path.name for path in cards.FOLDER.glob("*/*")}
-    assert files <= {"README.md", "train.flags", "results.csv"}
+    assert files <= {"README.md", "train.flags", "results.csv", "proofs.json"}
 
 
 def test_results_carry_their_conditions_and_their_controls():
-    measured = {path.parent.name: path for path in cards.FOLDER.glob("*/results.csv")}
+    found = {path.parent.name: path for path in cards.FOLDER.glob("*/results.csv")}
+    measured = {name: found[name] for name in cards.card_names(task="classify") if name in found}
     assert {"efficientnet_lite0_image_only", "minilm_text_only"} <= set(measured)
     seeds = {}
     for name, path in measured.items():
@@ -109,3 +112,68 @@ def test_a_card_says_where_weights_come_from(kind, licence):
         assert "have not been measured here" in text and "linear" not in text
         assert ("`classify_with_texts` is left out" in text) == (kind == "clip")
         assert "--head_solver=auto" in cards.flagfile(name)
+
+
+def _written(name):
+    return json.loads((cards.FOLDER / name / "proofs.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", cards.card_names())
+def test_proofs_are_of_a_commit_and_all_were_passed(name):
+    written = _written(name)
+    assert written["name"] == name
+    assert {"counts", "input_sizes", "licences", "measured"} <= set(written["proofs"])
+    assert set(written["proofs"]) <= set(card_proofs.TITLES)
+    assert all(proof["passed"] is not False for proof in written["proofs"].values())
+    assert re.fullmatch("[0-9a-f]{7,}", written["conditions"]["commit"]), "of a clean tree"
+
+
+@pytest.mark.parametrize("name", ["minilm_text_only", "sasa_resnet26", "lstm_translate"])
+def test_proofs_are_of_the_entry_as_it_is(name):
+    shapes = ("counts", "input_sizes", "licences", "measured")
+    done = training.verify(name, proofs=shapes)
+    assert done.differences(_written(name)) == []
+
+
+def test_a_card_and_the_table_say_what_is_proven():
+    counts = {"parameters": {"learned": 16_650, "total": 26_142_900}, "flops": {"image": 2e9}}
+    counts["papers"] = [
+        {"encoder": "e", "quantity": "multiply_adds", "ours": 90, "theirs": 100.0, "source": "s"}
+        | {"why": "they add"}
+    ]
+    told = {"result": "found", "bound": "bounds"}
+    proofs = {name: {"passed": True, "facts": {}} | told for name in card_proofs.TITLES}
+    proofs["counts"]["facts"], proofs["speed"]["facts"] = counts, {"speed": "small"}
+    conditions = {
+        "commit": "abc1234",
+        "date": "2026-01-02",
+        "device": "CPU",
+        "versions": {"x": "1"},
+    }
+    weights = {"image": "random", "text": "carried"}
+    written = {"proofs": proofs, "conditions": conditions, "weights": weights}
+    text = cards.card("vit_b16_bert_cross", {}, written)
+    assert text.count("| found | bounds |") == len(card_proofs.TITLES)
+    assert "| `e` | 90 multiply-adds | 100 | s | -10.0%: they add |" in text
+    assert "at abc1234 on 2026-01-02, CPU; x 1. The image encoder had random weights." in text
+    table = cards.table({}, {"vit_b16_bert_cross": written})
+    assert "| 16.6 k / 26.1 M | 2 | small |  | with random weights |" in table
+    proofs["frozen"] = {"passed": False, "reason": "it thawed"}
+    del proofs["parity"]
+    proofs["replicas"] = {"passed": None, "reason": "draws"}
+    text = cards.card("vit_b16_bert_cross", {}, written)
+    assert "| FAILED: it thawed | |" in text
+    assert "| served as trained | not verified here | |" in text
+    assert "| not checked: draws | |" in text
+    assert card_proofs.verified(written) == "FAILED"
+    proofs["frozen"] = proofs["counts"]
+    assert card_proofs.verified(written) == "in part"
+    assert "Not verified here" in cards.card("vit_b16_bert_cross")
+
+
+def test_the_table_of_the_readme_stands_between_its_markers():
+    text = f"before\n{card_proofs.BEGIN}\nold\n{card_proofs.END}\nafter\n"
+    made = card_proofs.with_models(text, {}, {})
+    assert made.startswith("before\n") and made.endswith("\nafter\n") and "old" not in made
+    assert all(f"(zoo/{name}/README.md)" in made for name in card_proofs.SHOWN)
+    assert card_proofs.with_models(made, {}, {}) == made

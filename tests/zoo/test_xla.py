@@ -22,7 +22,7 @@ PARTS = {
     "film": ("resnet", "lstm", "film", {}),
     "gated": ("test_sasa", "embed", "gated", {}),
     "joint": ("test_siglip", "test_siglip_text", "joint", {}),
-    "bilinear": ("test_image", "embed", "bilinear", {}),
+    "bilinear": ("test_image", "transformer", "bilinear", {}),
     "no_harm": ("test_clip", "test_clip_text", "no_harm", {}),
     "concat": ("test_clip", "distil_bert", "concat", {}),
     "image_only": ("test_clip", None, "image_only", {}),
@@ -168,7 +168,7 @@ def test_what_runs_on_the_host_does_not_compile():
 
 
 @pytest.mark.large
-@pytest.mark.parametrize("name", zoo.list_models())
+@pytest.mark.parametrize("name", zoo.list_models(task="classify"))
 def test_a_step_of_every_entry(name):
     check(functools.partial(of_zoo, name))
 

@@ -49,6 +49,14 @@ def attention_maps(fusion, features, grid):
     }
 
 
+def grid_of(model):
+    """(rows, columns) of the image tokens of a `TextAssistedClassifier`."""
+    size = model.preprocessor.image_converter.image_size
+    return model.image_encoder.grid or tuple(
+        model.image_encoder.backbone.compute_output_shape((None, *size, 3))[1:3]
+    )
+
+
 def words_of(tokenizer, token_ids, padding_mask):
     """The pieces (B, L) into which texts were cut, as strings; "" for padding."""
     vocabulary = np.array([piece.encode() for piece in tokenizer.get_vocabulary()], object)

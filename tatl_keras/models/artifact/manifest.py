@@ -56,24 +56,32 @@ def write_manifest(
 
     Example: see `TextAssistedClassifier.export`, which calls this.
     """
+    described = described_encoders(model)
+    limits = {"top_k": min(top_k, model.num_classes)} | reading_limits(model, max_pixels)
+    facts = {"model": _model(model, described), "limits": limits, "temperature": float(temperature)}
+    given = {"options": options, "training_config": training_config, "metrics": metrics}
+    write_facts(directory, facts | {"preprocessing": preprocessing(described)}, **given)
+
+
+def write_facts(directory, facts, *, options=None, training_config=None, metrics=None):
+    """Writes a `MANIFEST.json` of facts about a model, and of what can be seen in its folder.
+
+    Args:
+        directory: the folder with `saved_model.pb`.
+        facts: dict of JSON values, what this kind of model has to say.
+        options, training_config, metrics: see `write_manifest`.
+
+    Raises:
+        ValueError: see `write_manifest`.
+    """
     given = {"options": options or {}, "training_config": training_config, "metrics": metrics}
     for name, value in given.items():
         _check_json(name, value)
-    described = {
-        modality: keys.describe(modality, encoder, model.preprocessor)
-        for modality, encoder in model.encoders.items()
-    }
     sums, total = _sums(directory)
     manifest = {
         "format_version": FORMAT_VERSION,
         "versions": {"python": platform.python_version(), "tatl_keras": __version__}
         | {name: importlib.metadata.version(name) for name in _PACKAGES},
-        "model": _model(model, described),
-        "preprocessing": {
-            modality: description["preprocessing"] for modality, description in described.items()
-        },
-        "limits": _limits(model, max_pixels, top_k),
-        "temperature": float(temperature),
         "options": given["options"],
         "signatures": _signatures(directory),
         "training": training_config,
@@ -81,7 +89,7 @@ def write_manifest(
         "sha256": sums,
         "total_bytes": total,
     }
-    _write(directory, manifest)
+    _write(directory, manifest | facts)
 
 
 def add_metrics(directory, metrics):
@@ -115,12 +123,30 @@ def _check_json(name, value):
         ) from None
 
 
+def described_encoders(model):
+    """Dict from each modality that a model reads to what `keys.describe` says of its encoder."""
+    return {
+        modality: keys.describe(modality, encoder, model.preprocessor)
+        for modality, encoder in model.encoders.items()
+    }
+
+
+def preprocessing(described):
+    """Dict from modality to how examples become tensors, of `described_encoders`."""
+    return {modality: part["preprocessing"] for modality, part in described.items()}
+
+
+def encoders(described):
+    """Dict from modality to class, preset and SHA-256 of the weights, of `described_encoders`."""
+    return {modality: _encoder(**part["encoder"]) for modality, part in described.items()}
+
+
 def _model(model, described):
     return {
         "class": type(model).__name__,
-        "encoders": {modality: _encoder(**part["encoder"]) for modality, part in described.items()},
-        "fusion": _layer(model.fusion),
-        "head": _layer(model.head),
+        "encoders": encoders(described),
+        "fusion": layer(model.fusion),
+        "head": layer(model.head),
         "num_classes": model.num_classes,
         "class_names": CLASS_NAMES,
     }
@@ -131,13 +157,15 @@ def _encoder(preset, version, **rest):
     return rest | {"preset": os.path.basename(os.path.normpath(preset)) if is_path else preset}
 
 
-def _layer(layer):
-    serialized = keys.serialized(layer)
+def layer(one):
+    """Class and configuration of a Keras object."""
+    serialized = keys.serialized(one)
     return {"class": serialized["class_name"], "config": serialized["config"]}
 
 
-def _limits(model, max_pixels, top_k):
-    limits = {"top_k": min(top_k, model.num_classes)}
+def reading_limits(model, max_pixels):
+    """How large what a model reads may be."""
+    limits = {}
     if "image" in model.encoders:
         limits["max_pixels"] = max_pixels
     if "text" in model.encoders:

@@ -9,7 +9,12 @@ from tatl_keras._files import write_whole
 from tatl_keras.data.served_examples import isolated_examples
 from tatl_keras.data.served_pictures import isolated_image_tensors
 from tatl_keras.models.artifact.answers import answer, top
-from tatl_keras.models.artifact.attention_maps import attention_maps, gives_attention, words_of
+from tatl_keras.models.artifact.attention_maps import (
+    attention_maps,
+    gives_attention,
+    grid_of,
+    words_of,
+)
 from tatl_keras.models.artifact.class_names import served_class_names
 from tatl_keras.models.artifact.described_classes import described_logits, embeds_texts
 from tatl_keras.models.lint.saved_model import FILE
@@ -28,7 +33,7 @@ _ROWS = (
 _CLASSIFY_API = "tensorflow/serving/classify"
 _EXAMPLES = tf.TensorSpec([None], tf.string, name="inputs")
 _CLASS_TEXTS = tf.TensorSpec([None, None, None], tf.string, name="class_texts")
-_NO_ROWS = "the request must have at least one row"
+NO_ROWS = "the request must have at least one row"
 
 
 def serving_module(model, weights, *, max_pixels, top_k, temperature):
@@ -67,22 +72,22 @@ class _Served:
         self._max_pixels, self._temperature = max_pixels, temperature
         self._top_k = min(top_k, len(names))
         self._specs = tensor_specs(model)
-        self._read_rows = _traced(self._read, *_ROWS)
-        self._encode_rows = _traced(self._encode, self._specs)
+        self._read_rows = traced(self._read, *_ROWS)
+        self._encode_rows = traced(self._encode, self._specs)
         features = self._encode_rows.structured_outputs
         specs = {name: tf.TensorSpec(x.shape, x.dtype) for name, x in features.items()}
-        self._decide_rows = _traced(self._decide, specs)
+        self._decide_rows = traced(self._decide, specs)
 
     def signatures(self):
         """Dict from name to concrete function, as far as the model can be asked."""
         asked = {SERVE: self.serve, CLASSIFY: self.classify, EMBED: self.embed}
         if gives_attention(self._model.fusion):
             asked[EXPLAIN] = self.explain
-        found = {name: _traced(function, *_ROWS) for name, function in asked.items()}
-        found[CLASSIFY_EXAMPLES] = _traced(self.classify_examples, _EXAMPLES)
+        found = {name: traced(function, *_ROWS) for name, function in asked.items()}
+        found[CLASSIFY_EXAMPLES] = traced(self.classify_examples, _EXAMPLES)
         found[TENSORS] = tf.function(self.tensors).get_concrete_function(**self._specs)
         if embeds_texts(self._model):
-            found[CLASSIFY_WITH_TEXTS] = _traced(self.classify_with_texts, *_ROWS, _CLASS_TEXTS)
+            found[CLASSIFY_WITH_TEXTS] = traced(self.classify_with_texts, *_ROWS, _CLASS_TEXTS)
         return found
 
     def _read(self, image_bytes, text):
@@ -91,7 +96,7 @@ class _Served:
             tf.debugging.assert_equal(
                 rows, tf.size(text), "image_bytes and text must have equally many rows"
             ),
-            tf.debugging.assert_positive(rows, _NO_ROWS),
+            tf.debugging.assert_positive(rows, NO_ROWS),
         ]
         with tf.control_dependencies(checks):
             raw = {"image": tf.identity(image_bytes), "text": tf.identity(text)}
@@ -118,7 +123,7 @@ class _Served:
         return top(self.serve(image_bytes, text), self.names, self._top_k)
 
     def classify_examples(self, inputs):
-        some = tf.debugging.assert_positive(tf.size(inputs), _NO_ROWS)
+        some = tf.debugging.assert_positive(tf.size(inputs), NO_ROWS)
         with tf.control_dependencies([some]):
             found = self.classify(*isolated_examples(tf.identity(inputs)))
         return {"classes": found["labels"], "scores": found["probabilities"]}
@@ -146,7 +151,7 @@ class _Served:
         tensors = self._read_rows(image_bytes, text)
         features = self._encode_rows(tensors)
         with self._weights.applied():
-            maps = attention_maps(model.fusion, features, _grid(model))
+            maps = attention_maps(model.fusion, features, grid_of(model))
         pieces = tensors["token_ids"], tensors["padding_mask"]
         maps["words"] = words_of(model.preprocessor.tokenizer, *pieces)
         found = self._decide_rows(features)
@@ -168,7 +173,8 @@ def name_methods(directory):
     write_whole(path, message.SerializeToString(deterministic=True))
 
 
-def _traced(function, *inputs):
+def traced(function, *inputs):
+    """A concrete function of inputs as these `TensorSpec`s say."""
     return tf.function(function, input_signature=inputs).get_concrete_function()
 
 
@@ -190,8 +196,8 @@ def served_tensors(model, raw, max_pixels):
     """What `model.preprocessor` makes of a batch; pictures it cannot read count as missing.
 
     Args:
-        model: a `TextAssistedClassifier`.
-        raw: dict of string tensors (B,), `image` and `text`.
+        model: a `TextAssistedClassifier`, or what else has encoders and a preprocessor.
+        raw: dict of string tensors (B,), `image` and `text`, of what the model reads.
         max_pixels: int, larger pictures are not decoded.
     """
     tensors = model.preprocessor.tensors(raw, {*model.encoders} - {"image"})
@@ -204,11 +210,3 @@ def _pooled(features, modality):
     """The encoder's pooled vector, zeros where the modality is missing."""
     there = tf.cast(features[f"has_{modality}"], tf.bool)
     return tf.where(there[:, None], features[f"{modality}_pooled"], 0.0)
-
-
-def _grid(model):
-    """(rows, columns) of the regions that are attended to."""
-    size = model.preprocessor.image_converter.image_size
-    return model.image_encoder.grid or tuple(
-        model.image_encoder.backbone.compute_output_shape((None, *size, 3))[1:3]
-    )

@@ -31,7 +31,8 @@ def write_warm_up(directory, examples=None, *, batch_sizes=BATCH_SIZES):
     Args:
         directory: the folder with `saved_model.pb`.
         examples: list of dicts with `image` (encoded bytes, b"" for none) and `text` (str), at
-            least one; `None` for two pictures and texts that are made up, and gaps.
+            least one; what is left out is empty. `None` for two pictures and texts that are made
+            up, and gaps.
         batch_sizes: ints ≥ 1, in the order of the requests.
 
     Returns:
@@ -133,8 +134,8 @@ def _inputs(signature, rows, examples):
     """Dict from input to `TensorProto`, so many rows of each."""
     some = list(itertools.islice(itertools.cycle(examples), rows))
     columns = {
-        "image_bytes": [example["image"] for example in some],
-        "text": [example["text"].encode() for example in some],
+        "image_bytes": [example.get("image", b"") for example in some],
+        "text": [example.get("text", "").encode() for example in some],
         "inputs": [_serialized(example) for example in some],
     }
     return {
@@ -146,7 +147,10 @@ def _inputs(signature, rows, examples):
 
 
 def _serialized(example):
-    features = {"image_bytes": example["image"], "text": example["text"].encode()}
+    features = {
+        "image_bytes": example.get("image", b""),
+        "text": example.get("text", "").encode(),
+    }
     return tf.train.Example(
         features=tf.train.Features(
             feature={

@@ -77,6 +77,7 @@ class ExportedWeights:
         self._folding = Folding(encoders if fold else [])
         self._held = {}  # id of a Keras variable → what it is held as
         self._tensors, self._values = {}, {}  # graph → id of a Keras variable → tensors, value
+        self._ahead = {}  # graph → id of a Keras variable → value, for loops inside, too
         self._frozen_bytes = 0
 
     @property
@@ -103,17 +104,36 @@ class ExportedWeights:
                 vars(table).pop("call", None)
             self._tensors.clear()
             self._values.clear()
+            self._ahead.clear()
+
+    def read_ahead(self, variables):
+        """Reads variables here, for loops that are traced inside as well.
+
+        Otherwise a loop reads for itself, and multiplies integers with scales in every round.
+
+        Args:
+            variables: Keras variables of the model.
+        """
+        values = {id(one): self._read(one) for one in variables}
+        self._ahead[tf.compat.v1.get_default_graph()] = values
 
     def _read(self, variable):
         """The value of a variable of the model, once in each graph; `None` outside of graphs."""
         key = id(variable)
         if key not in self._own or tf.executing_eagerly():
             return None
-        values = self._values.setdefault(tf.compat.v1.get_default_graph(), {})
+        graph = tf.compat.v1.get_default_graph()
+        values = self._values.setdefault(graph, {})
         if key not in values:
-            first, *scales = self._held_tensors(key)
-            values[key] = tf.cast(first, scales[0].dtype) * scales[0] if scales else first
+            values[key] = self._value(graph, key)
         return values[key]
+
+    def _value(self, graph, key):
+        for outer in _around(graph):
+            if key in self._ahead.get(outer, {}):
+                return self._ahead[outer][key]
+        first, *scales = self._held_tensors(key)
+        return tf.cast(first, scales[0].dtype) * scales[0] if scales else first
 
     def _look_up(self, table, inputs, **how):
         """As `Embedding.call`, without the product of all rows with their scales."""
@@ -181,6 +201,15 @@ class _Reads(keras.StatelessScope):
     def get_current_value(self, variable):
         value = super().get_current_value(variable)
         return self._read(variable) if value is None else value
+
+
+def _around(graph):
+    """The graphs in which a graph stands, the next one first."""
+    found = []
+    while getattr(graph, "outer_graph", None) is not None:
+        graph = graph.outer_graph
+        found.append(graph)
+    return found
 
 
 def _policies(encoder):

@@ -166,6 +166,18 @@ class Client:
         more = {"class_texts": encoded}
         return self._ask(image_bytes, texts, "classify_with_texts", more)
 
+    def caption(self, image_bytes):
+        """What an exported `Captioner` writes about pictures; errors as of `predict`.
+
+        Returns:
+            As `serving.LoadedWriter.answer`.
+        """
+        return self._ask(image_bytes, [""] * len(image_bytes), "caption", inputs=("image_bytes",))
+
+    def translate(self, texts):
+        """What an exported `Translator` writes about texts; errors and returns as of `caption`."""
+        return self._ask([b""] * len(texts), texts, "translate", inputs=("text",))
+
     def status(self):
         """The model's versions on the server, whatever `label` is.
 
@@ -210,14 +222,15 @@ class Client:
     def __exit__(self, *error):
         self.close()
 
-    def _ask(self, image_bytes, texts, signature, more=None):
+    def _ask(self, image_bytes, texts, signature, more=None, inputs=("image_bytes", "text")):
         images, texts = _columns(image_bytes, texts)
+        columns = {"image_bytes": images, "text": texts}
         answers = []
         for some in self._parts(images, texts):
-            inputs = {"image_bytes": images[some], "text": texts[some], **(more or {})}
+            request = {name: columns[name][some] for name in inputs} | (more or {})
             answer = self._repeat(
-                lambda seconds, inputs=inputs: self._transport.predict(
-                    signature, inputs, seconds, by_row=not more
+                lambda seconds, request=request: self._transport.predict(
+                    signature, request, seconds, by_row=not more
                 )
             )
             count = some.stop - some.start

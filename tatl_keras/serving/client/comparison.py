@@ -1,12 +1,11 @@
 """Two versions of a model on the same examples."""
 
-import math
 import statistics
 import time
 
 import numpy as np
 
-_NORMAL = statistics.NormalDist().inv_cdf(0.975)
+from tatl_keras._shares import paired_difference
 
 
 def compare(first, second, image_bytes, texts, labels=None):
@@ -104,28 +103,3 @@ def compare_answers(label, probabilities, known=None):
     result["accuracy"] = [float(one.mean()) for one in right]
     only_first, only_second = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
     return result | paired_difference(only_first, only_second, len(apart))
-
-
-def paired_difference(only_first, only_second, count):
-    """The difference of two paired shares; see `compare`.
-
-    Example:
-
-    >>> {name: round(value, 4) for name, value in paired_difference(1, 9, 100).items()}
-    {'difference': 0.08, 'low': 0.0165, 'high': 0.1403, 'p_value': 0.0215}
-    """
-    discordant = only_first + only_second
-    # Half an example more in each of the four cells.
-    centre = (only_second - only_first) / (count + 2)
-    spread = math.sqrt(discordant + 1 - (only_second - only_first) ** 2 / (count + 2)) / (count + 2)
-    terms = [
-        math.lgamma(discordant + 1) - math.lgamma(k + 1) - math.lgamma(discordant - k + 1)
-        for k in range(min(only_first, only_second) + 1)
-    ]
-    tail = math.fsum(math.exp(term - discordant * math.log(2)) for term in terms)
-    return {
-        "difference": (only_second - only_first) / count,
-        "low": max(-1.0, centre - _NORMAL * spread),
-        "high": min(1.0, centre + _NORMAL * spread),
-        "p_value": min(1.0, 2 * tail),
-    }

@@ -6,31 +6,9 @@ import math
 
 import numpy as np
 import pytest
-import scipy.stats
 
 from tatl_keras.serving import client as clients
 from tatl_keras.serving.client import comparison
-
-
-@pytest.mark.parametrize(("b", "c"), [(0, 0), (0, 5), (5, 0), (3, 4), (12, 30), (700, 640)])
-def test_mcnemar_is_the_binomial_test(b, c):
-    expected = scipy.stats.binomtest(b, b + c).pvalue if b + c else 1.0
-    found = comparison.paired_difference(b, c, 2000)
-    assert found["p_value"] == pytest.approx(expected, rel=1e-9)
-    assert found["low"] <= found["difference"] <= found["high"]
-
-
-def test_the_interval_covers():
-    """Exactly 95 % or nearly: summed over all tables of 40 pairs, not drawn."""
-    count, p_first, p_second = 40, 0.05, 0.15
-    covered = 0.0
-    for b, c in itertools.product(range(count + 1), repeat=2):
-        if b + c <= count:
-            found = comparison.paired_difference(b, c, count)
-            shares = [p_first, p_second, 1 - p_first - p_second]
-            chance = scipy.stats.multinomial.pmf([b, c, count - b - c], count, shares)
-            covered += chance * (found["low"] <= p_second - p_first <= found["high"])
-    assert 0.93 < covered < 0.98
 
 
 def test_answers_are_compared():

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def shapley(neither, image, text, both):
-    """The exact Shapley value of accuracy with two players, pictures and text.
+    """The exact Shapley value with two players, pictures and text.
 
         phi_image = ((image - neither) + (both - text)) / 2
         phi_text  = ((text - neither) + (both - image)) / 2
@@ -13,8 +13,8 @@ def shapley(neither, image, text, both):
     Each gets the mean of what it adds alone and what it adds to the other.
 
     Args:
-        neither, image, text, both: floats of one shape, accuracy with what the name says;
-            `neither` is that of the most frequent class.
+        neither, image, text, both: floats of one shape, the accuracy or probability with what the
+            name says.
 
     Returns:
         `(phi_image, phi_text)`.

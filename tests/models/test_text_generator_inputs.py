@@ -1,0 +1,132 @@
+"""What models that write refuse, and what of their examples they leave out."""
+
+import keras
+import keras_hub
+import numpy as np
+import pytest
+import sentencepiece
+import tensorflow as tf
+
+from tatl_keras import data, models, zoo
+from tatl_keras.data.detokenize import texts_of
+from tests.models import writers
+
+
+@pytest.fixture(scope="module")
+def translator():
+    model = writers.translator()
+    model.compile(run_eagerly=True)
+    return model
+
+
+def test_labels_are_refused(translator):
+    with pytest.raises(ValueError, match="`y` must be None.*y of type list"):
+        translator.fit(writers.reversal(2), [0, 1])
+    with pytest.raises(ValueError, match="`y` must be None"):
+        translator.evaluate(writers.reversal(2), [0, 1])
+
+
+def test_examples_without_a_target_are_refused(translator):
+    with pytest.raises(ValueError, match=r"must hold 'text' and 'target'. Received: x with \['tex"):
+        translator.fit({"text": ["a b"]})
+    with pytest.raises(ValueError, match=r"must hold texts to learn from. Received: 2 examples"):
+        translator.fit({"text": ["a b", "b"], "target": ["", None]})
+
+
+def test_sources_are_needed_to_write(translator):
+    with pytest.raises(ValueError, match=r"must hold 'text'. Received: x with \['image'\]"):
+        translator.generate({"image": [b""]})
+
+
+def test_what_is_not_learned_is_said(translator, caplog):
+    pairs = {"text": ["a", "b", "c", "d"], "target": ["a", "", "q a", " ".join("abcdefgh")]}
+    with caplog.at_level("WARNING"):
+        translator.fit(pairs, verbose=0)
+    said = caplog.text
+    assert "1 of 4 examples have no text to learn" in said
+    assert "1 of 4 texts are longer than sequence_length=8" in said
+    assert "10.0 % of the tokens are not in the vocabulary" in said  # of a, q, a, and 7 that fit
+
+
+def test_an_example_without_a_target_teaches_nothing():
+    weights = []
+    for rows in (slice(0, 2), slice(0, 3)):
+        model = writers.translator()
+        model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+        pairs = {"text": ["a b", "c", "d d"][rows], "target": ["b a", "c", ""][rows]}
+        model.fit(pairs, shuffle=False, verbose=0)
+        weights.append([weight.numpy() for weight in model.trainable_weights])
+    for first, second in zip(*weights, strict=True):
+        np.testing.assert_allclose(first, second, atol=1e-6)
+
+
+@pytest.mark.parametrize("length", [0, 8, 2.5])
+def test_lengths_out_of_bounds(translator, length):
+    with pytest.raises(ValueError, match=f"`max_length` must be .*max_length={length}"):
+        translator.generate({"text": ["a"]}, max_length=length)
+
+
+def test_a_vocabulary_must_be_there_and_fit():
+    model = zoo.build("test_transformer_translate", seed=1)
+    with pytest.raises(ValueError, match="must come after the vocabulary is learned"):
+        model.generate({"text": ["a"]})
+    decoder = models.TransformerDecoder(7, hidden_dim=4, num_heads=2, num_layers=1)
+    with pytest.raises(ValueError, match="vocabulary_size=7, 13 tokens of the tokenizer"):
+        writers.random_captioner(decoder)
+
+
+def test_samplers_are_checked(translator):
+    with pytest.raises(ValueError, match="bream"):
+        translator.generate({"text": ["a"]}, sampler="bream")
+
+
+def test_the_cache_needs_a_frozen_encoder(translator):
+    with pytest.raises(ValueError, match="must be None when the encoder is not frozen"):
+        translator.fit(writers.reversal(2), feature_cache="memory")
+
+
+def test_freezing_needs_another_compile():
+    model, examples = writers.captioner()
+    model.image_encoder.unfreeze(last_n=1)
+    with pytest.raises(ValueError, match="`compile` must be called again"):
+        model.fit(examples, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"decoder": "gru"}, "decoder='gru'"),
+        ({"hiden_dim": 3}, "hiden_dim=3. Did you mean `hidden_dim`"),
+        ({"sequence_length": 2}, "sequence_length=2"),
+        ({"hidden_dim": 0}, "hidden_dim=0"),
+    ],
+    ids=str,
+)
+def test_bad_parts(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        zoo.compose_captioner(image="test_image", **arguments)
+
+
+def test_entries_say_what_they_are_for():
+    assert zoo.spec("resnet50_lstm_caption").task == "caption"
+    assert zoo.spec("lstm_translate").decoder == "lstm"
+    with pytest.raises(ValueError, match="num_classes=3 for 'test_lstm_translate'"):
+        zoo.build("test_lstm_translate", 3)
+    with pytest.raises(ValueError, match="num_classes=None for 'test_efficientnet_image_only'"):
+        zoo.build("test_efficientnet_image_only")
+    with pytest.raises(ValueError, match="task='write'"):
+        zoo.list_models(task="write")
+
+
+def test_a_vocabulary_of_sentence_pieces_writes(tmp_path):
+    texts = writers.sentences(60)
+    (tmp_path / "texts").write_text("\n".join(texts), encoding="utf-8")
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(tmp_path / "texts"), model_prefix=str(tmp_path / "model"), vocab_size=24,
+        hard_vocab_limit=False, pad_id=0, unk_id=1, bos_id=-1, eos_id=-1, pad_piece="<pad>",
+        unk_piece="<unk>",
+        user_defined_symbols=["[CLS]", "[SEP]", "[MASK]"], minloglevel=2,
+    )  # fmt: skip
+    tokenizer = keras_hub.models.AlbertTokenizer(str(tmp_path / "model.model"))
+    ids = data.Preprocessor(None, tokenizer, 12).text_tensors(tf.constant(texts))["token_ids"]
+    assert [text.decode() for text in texts_of(tokenizer, ids).numpy()] == texts
