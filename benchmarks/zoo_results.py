@@ -20,7 +20,7 @@ from tatl_keras.zoo import cards
 
 _MODELS = flags.DEFINE_list(
     "models",
-    zoo.list_models("efficientnet_lite0_*") + ["minilm_text_only"],
+    zoo.list_models("efficientnet_lite0_*", task="classify") + ["minilm_text_only"],
     "Models of the zoo.",
 )
 _SEEDS = flags.DEFINE_list(
