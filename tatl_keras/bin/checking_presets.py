@@ -57,7 +57,7 @@ def _check_weights(name, folder):
     if _files.sha256_of(weights) != told[1]:
         found = f"{weights} is damaged: its SHA-256 is not the one in README.md"
         return Finding(BAD, title, found, _copy_again(folder))
-    return Finding(GOOD, title, f"{folder}, SHA-256 right")
+    return Finding(GOOD, title, f"SHA-256 right, {folder}")
 
 
 def _copy_again(folder):

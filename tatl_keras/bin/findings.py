@@ -26,14 +26,17 @@ class Finding:
 
 
 def report(findings):
-    """Findings as aligned lines, and what to do about those that are not good."""
-    width = max(len(finding.title) for finding in findings)
+    """Findings as aligned lines, and what to do about those that are not good.
+
+    A word stays whole where it is longer than a line: it may be a path to be copied.
+    """
+    title_width = max(len(finding.title) for finding in findings)
+    wrapper = textwrap.TextWrapper(_WIDTH, break_long_words=False, break_on_hyphens=False)
+    wrapper.subsequent_indent = " " * (title_width + 4)
     lines = []
     for finding in findings:
-        start = f"{finding.mark} {finding.title.ljust(width)}  "
-        lines += textwrap.wrap(
-            finding.found, _WIDTH, initial_indent=start, subsequent_indent=" " * len(start)
-        )
+        wrapper.initial_indent = f"{finding.mark} {finding.title.ljust(title_width)}  "
+        lines += wrapper.wrap(finding.found)
     advised = {}  # one piece of advice can be for several
     for finding in findings:
         if finding.advice:
