@@ -130,6 +130,30 @@ def look_at(contents, verify):
     return None, digest
 
 
+def unreadable(contents):
+    """A ValueError for the first picture that cannot be decoded; `None` where all can.
+
+    Args:
+        contents: iterable of pairs of what an example is called, a number or a name, and its
+            picture; empty bytes and what is not bytes are left aside.
+
+    Example:
+
+    >>> error = unreadable([("1.png", b""), ("2.png", b"<html>")])
+    >>> "Received: example 2.png: not a JPEG, PNG" in str(error)
+    True
+    """
+    for name, picture in contents:
+        if isinstance(picture, bytes) and picture:
+            reason, _ = look_at(picture, "decode")
+            if reason:
+                return ValueError(
+                    f'`x["image"]` must hold readable pictures. Received: example {name}: '
+                    f"{reason}. data.load(on_bad='skip') leaves such rows out."
+                )
+    return None
+
+
 def _look_at_file(path, verify):
     if path.startswith(("http:", "https:")):
         return "web addresses are not read: download the picture and name the file", ""

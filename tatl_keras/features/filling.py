@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tatl_keras.data.pictures import look_at
+from tatl_keras.data.pictures import unreadable
 from tatl_keras.features.batches import encoded_batches
 from tatl_keras.features.keys import row_key
 from tatl_keras.features.locks import if_idle
@@ -139,25 +139,14 @@ class Filler:
                     self._write(space, columns)
                     columns = Columns(self.parts, self.cache.dtype)
         except tf.errors.InvalidArgumentError as error:
-            raise self._unreadable(values, error) from error
+            named = ((name, value) for value, name in values if self.modality == "image")
+            raise unreadable(named) or error from error
         self._write(space, columns)
 
     def _write(self, space, columns):
         if columns.keys:
             space.write(columns.keys, columns.arrays())
             self.encoded += len(columns.keys)
-
-    def _unreadable(self, values, error):
-        """The error with the place of the picture in it, where it is about one."""
-        for value, number in values:
-            if self.modality == "image" and isinstance(value, bytes):
-                reason, _ = look_at(value, "decode")
-                if reason:
-                    return ValueError(
-                        f'`x["image"]` must hold readable pictures. Received: example {number}: '
-                        f"{reason}. data.load(on_bad='skip') leaves such rows out."
-                    )
-        return error
 
 
 class Columns:

@@ -15,6 +15,7 @@ from tatl_keras.models.explanation.explain import explain
 from tatl_keras.models.export import export
 from tatl_keras.models.features import encode, feature_shapes, inputs_of, validation_inputs
 from tatl_keras.models.few_shot_head import CLASS_TEXT_HEADS
+from tatl_keras.models.naming_pictures import naming_pictures
 from tatl_keras.models.pipeline import DEFAULT_BATCH_SIZE
 from tatl_keras.models.preset import save_to_preset
 from tatl_keras.models.prior import ClassPrior
@@ -192,6 +193,7 @@ class TextAssistedClassifier(DescribedClasses, DistributedModel):
         """
         return encode(self.encoders, self.fusion.uses, inputs, training)
 
+    @naming_pictures
     def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None,
             validation_data=None, shuffle=True, class_weight=None, sample_weight=None,
             feature_cache=None, class_texts=None, **kwargs):  # fmt: skip
@@ -247,6 +249,7 @@ class TextAssistedClassifier(DescribedClasses, DistributedModel):
                 validation_data=validation_data, class_weight=class_weight, **kwargs,
             )  # fmt: skip
 
+    @naming_pictures
     def evaluate(
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None,
         feature_cache=None, **kwargs,
@@ -257,6 +260,7 @@ class TextAssistedClassifier(DescribedClasses, DistributedModel):
         del prepared["shuffle"], prepared["rows"]
         return super().evaluate(**prepared, verbose=verbose, **kwargs)
 
+    @naming_pictures
     def predict(self, x, batch_size=None, verbose="auto", feature_cache=None, **kwargs):
         """Logits of raw examples, with or without labels, in their order.
 

@@ -13,6 +13,7 @@ from tatl_keras.models.distributed import DistributedModel
 from tatl_keras.models.export_writer import export
 from tatl_keras.models.features import encode
 from tatl_keras.models.generation import generations, texts_written, write
+from tatl_keras.models.naming_pictures import naming_pictures
 from tatl_keras.models.pipeline import DEFAULT_BATCH_SIZE
 from tatl_keras.models.progress import Progress
 from tatl_keras.models.recipe import writing_optimizer
@@ -142,6 +143,7 @@ class TextGenerator(DistributedModel):
         count = None if sample_weight is None else tf.reduce_sum(sample_weight)
         return self.of_whole_batch(loss, y_pred, count)
 
+    @naming_pictures
     def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None,
             validation_data=None, shuffle=True, feature_cache=None, **kwargs):  # fmt: skip
         """Teaches the decoder to write the examples' texts.
@@ -182,6 +184,7 @@ class TextGenerator(DistributedModel):
                 validation_data=validation_data, **kwargs,
             )  # fmt: skip
 
+    @naming_pictures
     def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", feature_cache=None,
                  **kwargs):  # fmt: skip
         """Loss and metrics of the right words, given the right words so far; as `fit`'s."""
@@ -189,6 +192,7 @@ class TextGenerator(DistributedModel):
         rest = {"batch_size": batch_size, "feature_cache": feature_cache, "verbose": verbose}
         return super().evaluate(target_batches(self, x, **rest), verbose=verbose, **kwargs)
 
+    @naming_pictures
     def generate(self, x, *, sampler="greedy", max_length=None, batch_size=None,
                  feature_cache=None, return_details=False, verbose=0):  # fmt: skip
         """Writes texts.

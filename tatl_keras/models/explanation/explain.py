@@ -22,6 +22,7 @@ from tatl_keras.models.explanation.grades import (
 from tatl_keras.models.explanation.maps import HEADS, maps_of
 from tatl_keras.models.explanation.players import Picture, Text, region_means
 from tatl_keras.models.explanation.random_weights import random_answers
+from tatl_keras.models.naming_pictures import naming_pictures
 from tatl_keras.models.pipeline import is_tensors, raw_examples
 
 _EVIDENCE = ("none", "image", "text", "image and text")
@@ -31,6 +32,7 @@ _PAIRS, _PAIRS_OF_TOKENS = 12, 2
 _RANDOM_SAMPLES = 96  # of the Shapley values of models with random weights
 
 
+@naming_pictures
 def explain(
     model, x, *, class_name=None, regions=(3, 3), samples=400, grade=True, seed=0, verbose=1
 ):
