@@ -9,6 +9,8 @@ _NORMAL = statistics.NormalDist().inv_cdf(0.975)
 def share_interval(right, count):
     """The 95 % interval of a share, after Wilson; it is inside 0 to 1 also for few examples.
 
+    It contains the share; a share of 0 or of 1 is one of its ends, without rounding.
+
         (p + z²/2n ± z √(p (1 - p)/n + z²/4n²)) / (1 + z²/n),   p = right / n,   z = 1.96
 
     Args:
@@ -28,7 +30,7 @@ def share_interval(right, count):
     share, square = right / count, _NORMAL**2 / count
     half = _NORMAL * math.sqrt(share * (1 - share) / count + square / (4 * count))
     low, high = ((share + square / 2 + side * half) / (1 + square) for side in (-1, 1))
-    return max(0.0, low), min(1.0, high)
+    return 0.0 if right == 0 else low, 1.0 if right == count else high
 
 
 def paired_difference(only_first, only_second, count):

@@ -14,6 +14,16 @@ def test_the_interval_is_wilsons(right, count):
     assert _shares.share_interval(right, count) == pytest.approx((expected.low, expected.high))
 
 
+def test_the_interval_contains_the_share():
+    """Exactly, as bars of errors need it: a length below zero cannot be drawn."""
+    for count in range(1, 400):
+        assert _shares.share_interval(0, count)[0] == 0.0
+        assert _shares.share_interval(count, count)[1] == 1.0
+        for right in {0, 1, count // 2, count - 1, count}:
+            low, high = _shares.share_interval(right, count)
+            assert 0.0 <= low <= right / count <= high <= 1.0, (right, count)
+
+
 @pytest.mark.parametrize(("b", "c"), [(0, 0), (0, 5), (5, 0), (3, 4), (12, 30), (700, 640)])
 def test_mcnemar_is_the_binomial_test(b, c):
     expected = scipy.stats.binomtest(b, b + c).pvalue if b + c else 1.0
