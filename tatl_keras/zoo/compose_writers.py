@@ -69,13 +69,12 @@ def compose_captioner(
     options = {"frozen": frozen, "seed": seed}
     encoder, converter = build_image(image, image_preset, image_size, options)
     tokenizer, size = _tokenizer(tokenizer, vocabulary_size, lowercase=True)
-    shared = (decoder, size, sequence_length, decoder_arguments)
-    backward = _decoder(*shared, derive_seed(seed, 1)) if bidirectional else None
+    forward = _decoder(decoder, size, sequence_length, decoder_arguments, seed)
     return models.Captioner(
         encoder,
-        _decoder(*shared, seed),
+        forward,
         preprocessor=data.Preprocessor(converter, tokenizer, sequence_length),
-        backward_decoder=backward,
+        backward_decoder=_backward(forward) if bidirectional else None,
         compile=compile,
         **({} if name is None else {"name": name}),
     )
@@ -159,9 +158,14 @@ def _tokenizer(tokenizer, vocabulary_size, lowercase):
 
 def _decoder(decoder, vocabulary_size, sequence_length, arguments, seed):
     """The decoder that is named, or given."""
-    if not isinstance(decoder, str):
+    if isinstance(decoder, models.Decoder):
+        for argument, value in arguments.items():
+            raise ValueError(
+                f"`{argument}` must be left out where `decoder` is a decoder already. "
+                f"Received: {argument}={value!r} with decoder={decoder.name}"
+            )
         return decoder
-    if decoder not in DECODERS:
+    if decoder not in [*DECODERS]:
         raise ValueError(
             f"`decoder` must be one of {', '.join(map(repr, DECODERS))}, or a decoder. "
             f"Received: decoder={decoder!r}"
@@ -178,3 +182,10 @@ def _decoder(decoder, vocabulary_size, sequence_length, arguments, seed):
             )
     given = {"max_length": sequence_length - 1, "seed": seed} | arguments
     return kind(vocabulary_size, **given)
+
+
+def _backward(decoder):
+    """A further decoder of the same sizes, with weights of its own."""
+    config = decoder.get_config()
+    own = {"name": f"{config['name']}_backward", "seed": derive_seed(config["seed"], 1)}
+    return type(decoder).from_config(config | own)

@@ -3,6 +3,7 @@
 import csv
 import statistics
 
+import numpy as np
 import pytest
 
 from tatl_keras import encoders, models, zoo
@@ -50,6 +51,23 @@ def test_tiny_entries_are_what_they_say(name):
         zoo.build(name, 3)
     with pytest.raises(ValueError, match="hiden_dim=5. Did you mean `hidden_dim`"):
         zoo.build(name, hiden_dim=5)
+
+
+def test_a_decoder_that_is_given_has_a_twin_with_weights_of_its_own():
+    decoder = models.LSTMDecoder(4096, hidden_dim=6, seed=3)
+    model = zoo.compose_captioner(image="test_image", decoder=decoder, bidirectional=True)
+    twin = model.backward_decoder
+    assert model.decoder is decoder and type(twin) is models.LSTMDecoder
+    assert twin.hidden_dim == 6 and twin.name == f"{decoder.name}_backward"
+    pairs = [*zip(decoder.weights, twin.weights, strict=True)]
+    assert all(one is not other and one.shape == other.shape for one, other in pairs)
+    assert any(np.any(one.numpy() != other.numpy()) for one, other in pairs)
+
+
+def test_a_decoder_that_is_given_takes_no_arguments():
+    decoder = models.LSTMDecoder(4096, hidden_dim=6, name="mine")
+    with pytest.raises(ValueError, match="`hidden_dim` must be left out .*=3 with decoder=mine"):
+        zoo.compose_captioner(image="test_image", decoder=decoder, hidden_dim=3)
 
 
 def rows(*scores):
