@@ -2,7 +2,6 @@
 
 import tensorflow as tf
 
-from tatl_keras.data.tokenizers import is_byte_pair
 from tatl_keras.models import samplers
 from tatl_keras.models.artifact.batching import write_batching
 from tatl_keras.models.artifact.placing import check_place, placed
@@ -64,8 +63,8 @@ def export(
         training_config, metrics: dicts of JSON values for `MANIFEST.json`.
 
     Raises:
-        ValueError: the vocabulary is not learned yet, or is that of the byte-pair tokenizer of
-            CLIP; the sampler draws at random; an argument is out of its bounds; `serving.lint`
+        ValueError: the vocabulary is not learned yet; the source is read by the byte-pair tokenizer
+            of CLIP; the sampler draws at random; an argument is out of its bounds; `serving.lint`
             finds what TensorFlow Serving 2.20 could not serve.
         FileExistsError: `filepath` exists and `overwrite` is false.
 
@@ -106,11 +105,6 @@ def _check_model(model):
         raise ValueError(
             "`model` must be trained before it is exported. "
             "Received: a model whose target vocabulary is not learned yet. Call `fit` first."
-        )
-    if is_byte_pair(model.target_preprocessor.tokenizer):
-        raise ValueError(
-            "`model` must write WordPieces or SentencePieces to be exported. Received: tokenizer="
-            f"{type(model.target_preprocessor.tokenizer).__name__}"
         )
 
 

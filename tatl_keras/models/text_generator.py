@@ -20,6 +20,7 @@ from tatl_keras.models.recipe import writing_optimizer
 from tatl_keras.models.targets import source_batches, target_batches
 from tatl_keras.models.token_accuracy import TokenAccuracy
 from tatl_keras.models.token_crossentropy import TokenCrossentropy
+from tatl_keras.models.writing_checks import check_decoders, check_preprocessors
 
 
 class TextGenerator(DistributedModel):
@@ -37,9 +38,14 @@ class TextGenerator(DistributedModel):
         backward_decoder: a further one, which learns to write from the last word to the first, or
             None.
         target: key of the texts to write in the examples, "text" or "target".
-        preprocessor: a `data.Preprocessor` of the source, or None for features and tensors.
-        target_preprocessor: a `data.Preprocessor` of the target.
+        preprocessor: a `data.Preprocessor` of the source.
+        target_preprocessor: a `data.Preprocessor` of the target, with a WordPiece or SentencePiece
+            tokenizer that knows where texts start and end.
         compile: bool, compile with the defaults of `compile`.
+
+    Raises:
+        ValueError: a part is of another kind, the tokenizer does not fit, or a decoder has fewer
+            tokens than it, or fewer places than the target's `sequence_length` asks for.
     """
 
     _means = ("mean_with_sample_weight",)
@@ -60,8 +66,10 @@ class TextGenerator(DistributedModel):
         ):
             object.__setattr__(self, name, value)  # they run on the host, past Keras's tracking
         object.__setattr__(self, "_writers", {})
+        names = [n for n in ("preprocessor", "target_preprocessor") if n in self._parts]
+        check_preprocessors({name: getattr(self, name) for name in names})
+        check_decoders(self._named_decoders(), target_preprocessor.sequence_length - 1)
         self.check_vocabulary()
-        self.check_length()
         self.build()
         if compile:
             self.compile()
@@ -264,20 +272,24 @@ class TextGenerator(DistributedModel):
         return write(self, self.encode(x, training=False), *self._writing)
 
     def _decoders(self):
-        return [self.decoder, *([self.backward_decoder] if self.bidirectional else [])]
+        return [*self._named_decoders().values()]
+
+    def _named_decoders(self):
+        backward = {"backward_decoder": self.backward_decoder} if self.bidirectional else {}
+        return {"decoder": self.decoder} | backward
 
     def check_vocabulary(self):
-        """Raises a ValueError where the tokenizer has more tokens than the decoder."""
-        if self.target_preprocessor is None or self.target_preprocessor.needs_vocabulary:
+        """Raises a ValueError where the tokenizer has more tokens than a decoder."""
+        if self.target_preprocessor.needs_vocabulary:
             return
         size = self.target_preprocessor.tokenizer.vocabulary_size()
-        smallest = min(decoder.vocabulary_size for decoder in self._decoders())
-        if size > smallest:
-            raise ValueError(
-                "`decoder` must have at least as many tokens as the tokenizer. Received: "
-                f"vocabulary_size={smallest}, {size} tokens of the tokenizer. "
-                f"Make the decoder with vocabulary_size={size}."
-            )
+        for name, decoder in self._named_decoders().items():
+            if size > decoder.vocabulary_size:
+                raise ValueError(
+                    f"`{name}` must have at least as many tokens as the tokenizer. Received: "
+                    f"vocabulary_size={decoder.vocabulary_size}, {size} tokens of the tokenizer. "
+                    f"Make the decoder with vocabulary_size={size}."
+                )
 
     def check_length(self, max_length=None):
         """The most tokens of a text, or a ValueError."""

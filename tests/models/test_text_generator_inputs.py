@@ -96,6 +96,7 @@ def test_freezing_needs_another_compile():
     ("arguments", "message"),
     [
         ({"decoder": "gru"}, "decoder='gru'"),
+        ({"decoder": 5}, "`decoder` must be one of .*, or a decoder. Received: decoder=5"),
         ({"hiden_dim": 3}, "hiden_dim=3. Did you mean `hidden_dim`"),
         ({"sequence_length": 2}, "sequence_length=2"),
         ({"hidden_dim": 0}, "hidden_dim=0"),
@@ -118,15 +119,58 @@ def test_entries_say_what_they_are_for():
         zoo.list_models(task="write")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"preprocessor": None}, "`preprocessor` must be a `data.Preprocessor`. .*=None"),
+        ({"decoder": 5}, "`decoder` must be a `models.Decoder`. Received: decoder=5"),
+        ({"backward_decoder": "lstm"}, "`backward_decoder` must be .* backward_decoder='lstm'"),
+        (
+            {"backward_decoder": models.LSTMDecoder(13, hidden_dim=4, max_length=5)},
+            "`backward_decoder` must have at least 7 places.*backward_decoder with max_length=5",
+        ),
+        (
+            {"backward_decoder": models.LSTMDecoder(9, hidden_dim=4)},
+            "`backward_decoder` must have at least as many tokens .*vocabulary_size=9, 13 tokens",
+        ),
+    ],
+)
+def test_parts_are_checked_by_name(arguments, message):
+    model = writers.random_captioner(models.LSTMDecoder(13, hidden_dim=4))
+    parts = {name: getattr(model, name) for name in ("image_encoder", "decoder", "preprocessor")}
+    with pytest.raises(ValueError, match=message):
+        models.Captioner(**(parts | arguments))
+
+
+def test_tokenizers_must_know_where_texts_start_and_end(tmp_path):
+    ends = {"eos_id": 2, "eos_piece": "</s>", "user_defined_symbols": ["<pad>"]}
+    siglip = keras_hub.models.SigLIPTokenizer(_sentence_pieces(tmp_path, pad_id=-1, **ends))
+    for tokenizer in (siglip, keras_hub.models.CLIPTokenizer(), None):
+        target = data.Preprocessor(None, tokenizer, 8)
+        model = writers.translator()
+        found = type(tokenizer).__name__
+        with pytest.raises(ValueError, match=f"`target_preprocessor` .* tokenizer={found}"):
+            models.Translator(
+                model.text_encoder,
+                model.decoder,
+                preprocessor=model.preprocessor,
+                target_preprocessor=target,
+            )
+
+
 def test_a_vocabulary_of_sentence_pieces_writes(tmp_path):
-    texts = writers.sentences(60)
-    (tmp_path / "texts").write_text("\n".join(texts), encoding="utf-8")
-    sentencepiece.SentencePieceTrainer.train(
-        input=str(tmp_path / "texts"), model_prefix=str(tmp_path / "model"), vocab_size=24,
-        hard_vocab_limit=False, pad_id=0, unk_id=1, bos_id=-1, eos_id=-1, pad_piece="<pad>",
-        unk_piece="<unk>",
-        user_defined_symbols=["[CLS]", "[SEP]", "[MASK]"], minloglevel=2,
-    )  # fmt: skip
-    tokenizer = keras_hub.models.AlbertTokenizer(str(tmp_path / "model.model"))
+    symbols = {"user_defined_symbols": ["[CLS]", "[SEP]", "[MASK]"], "eos_id": -1}
+    pieces = _sentence_pieces(tmp_path, pad_id=0, pad_piece="<pad>", **symbols)
+    tokenizer, texts = keras_hub.models.AlbertTokenizer(pieces), writers.sentences(60)
     ids = data.Preprocessor(None, tokenizer, 12).text_tensors(tf.constant(texts))["token_ids"]
     assert [text.decode() for text in texts_of(tokenizer, ids).numpy()] == texts
+
+
+def _sentence_pieces(folder, **options):
+    """Path of a SentencePiece model of `writers.sentences`."""
+    (folder / "texts").write_text("\n".join(writers.sentences(60)), encoding="utf-8")
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(folder / "texts"), model_prefix=str(folder / "model"), vocab_size=24,
+        hard_vocab_limit=False, unk_id=1, bos_id=-1, unk_piece="<unk>", minloglevel=2, **options,
+    )  # fmt: skip
+    return str(folder / "model.model")

@@ -1,0 +1,46 @@
+"""Whether the parts of a model that writes can work together."""
+
+import keras_hub
+
+from tatl_keras.data.preprocessing import Preprocessor
+from tatl_keras.models.decoders.base import Decoder
+
+_PIECES = (keras_hub.tokenizers.WordPieceTokenizer, keras_hub.tokenizers.SentencePieceTokenizer)
+
+
+def check_decoders(decoders, length):
+    """Raises a ValueError where a decoder is none, or too short.
+
+    Args:
+        decoders: dict from the name of an argument to a decoder.
+        length: int, the tokens of a text without the first.
+    """
+    for name, decoder in decoders.items():
+        if not isinstance(decoder, Decoder):
+            raise ValueError(f"`{name}` must be a `models.Decoder`. Received: {name}={decoder!r}")
+        if decoder.max_length is not None and decoder.max_length < length:
+            raise ValueError(
+                f"`{name}` must have at least {length} places, one less than `sequence_length`. "
+                f"Received: {name} with max_length={decoder.max_length}"
+            )
+
+
+def check_preprocessors(preprocessors):
+    """Raises a ValueError where there is none, or where the target's cannot take what is written.
+
+    Args:
+        preprocessors: dict from the name of an argument to a preprocessor, the target's last.
+    """
+    for name, preprocessor in preprocessors.items():
+        if not isinstance(preprocessor, Preprocessor):
+            raise ValueError(
+                f"`{name}` must be a `data.Preprocessor`. Received: {name}={preprocessor!r}"
+            )
+    tokenizer = preprocessor.tokenizer
+    ends = all(hasattr(tokenizer, token) for token in ("cls_token", "sep_token"))
+    if not (isinstance(tokenizer, _PIECES) and ends):
+        raise ValueError(
+            f"`{name}` must have a WordPiece or SentencePiece tokenizer that knows where texts "
+            "start and end, such as `BertTokenizer`. "
+            f"Received: {name} with tokenizer={type(tokenizer).__name__}"
+        )
