@@ -10,7 +10,7 @@ from tatl_keras.encoders import fold_batch_norm
 from tatl_keras.models.explanation.rollout import attention_scores
 
 _PARTS = ("tokens", "pooled", "mask")
-_BATCH = 32
+BATCH = 32
 _BYTES = 2**25  # of the features of pairs that are answered at once
 _ROWS = 8
 
@@ -91,8 +91,8 @@ class Answers:
         if modality == "text":  # texts of about one length together
             order = np.argsort(inputs["padding_mask"].sum(axis=1), kind="stable")
         found = {}
-        for start in range(0, len(order), _BATCH):
-            rows = order[start : start + _BATCH]
+        for start in range(0, len(order), BATCH):
+            rows = order[start : start + BATCH]
             for part, value in self._run(modality, inputs, rows).items():
                 if part not in found:
                     length = inputs["token_ids"].shape[1] if modality == "text" else value.shape[1]

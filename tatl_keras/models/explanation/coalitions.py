@@ -47,7 +47,8 @@ def draw_pool(players, budget, rng):
 
     Args:
         players: int n ≥ 0.
-        budget: int, how many coalitions to take at most, at least some of every size.
+        budget: int, the most coalitions; but 2n + 2, where that is more, so that some have every
+            size.
         rng: a `numpy.random.Generator`.
 
     Returns:

@@ -31,7 +31,7 @@ class Sample:
 
     Args:
         regions, words: ints n, m ≥ 0.
-        images, texts: ints, the most coalitions of regions and of words.
+        images, texts: ints, the budgets of coalitions of regions and of words, see `draw_pool`.
         pairs: int, the most pairs of them.
         seed: int.
 

@@ -60,17 +60,19 @@ def explain(
                                weights exchanged at random, within regions and within words; mean
                                of three such models
         refused, reason        the map ignores the weights: that correlation is above 0.5, and above
-                               what chance gives one time in a hundred; or it ranks nothing
+                               what chance gives one time in a hundred; or it ranks nothing.
+                               The reason also says why a correlation is `None`
 
     Args:
         model: a `TextAssistedClassifier` with a preprocessor.
         x: raw examples, as `predict` takes them.
-        class_name: the class to explain, a name or a number, or a list of one for each example;
-            `None` for the most probable class of each.
+        class_name: the class to explain, a name or a number, or a list or array of one for each
+            example; `None` for the most probable class of each.
         regions: (rows, columns) of the grid over the picture.
-        samples: int ≥ 20, how many coalitions of regions and of words are encoded for an example
-            at most, a quarter of them pictures. Errors fall with the square root; below about 150
-            standard errors are too small.
+        samples: int ≥ 20, the most coalitions that are encoded for an example, a quarter of them
+            of regions and the others of words; but of n regions, and of n words, 2n + 2 where that
+            is more, so that some have every size. Errors fall with the square root; below about
+            150 standard errors are too small.
         grade: bool, grade the maps; takes about as long again.
         seed: int ≥ 0.
         verbose: 0 for silence.
@@ -79,8 +81,8 @@ def explain(
         List of `Explanation`, one an example.
 
     Raises:
-        ValueError: an argument is out of its bounds, `class_name` is no class, or `x` holds tensors
-            or is none of what `predict` takes.
+        ValueError: an argument is out of its bounds, `class_name` is no class, `x` holds tensors
+            or is none of what `predict` takes, or the vocabulary is not learned yet.
 
     Example:
 
@@ -108,6 +110,11 @@ def explain(
     names = model.class_names or [str(label) for label in range(model.num_classes)]
     examples = [one for one, _, _ in rows_of(raw_examples(model, x))]
     wanted = _classes(class_name, names, len(examples))
+    if model.preprocessor.needs_vocabulary:
+        raise ValueError(
+            "`explain` must come after the vocabulary is learned. Received: a model without one. "
+            "Call `fit` first."
+        )
     settings = {"grid": grid, "samples": samples, "grade": grade, "seed": seed}
     answers, found = Answers(model), []
     pairs = zip(examples, wanted, strict=True)
@@ -222,6 +229,7 @@ def _grades(game, values, maps, sample, worth, index, seed):
 
 def _classes(class_name, names, count):
     """The place of each example's class, or `None`."""
+    class_name = class_name.tolist() if isinstance(class_name, np.ndarray) else class_name
     given = class_name if isinstance(class_name, (list, tuple)) else [class_name] * count
     if len(given) != count:
         raise ValueError(

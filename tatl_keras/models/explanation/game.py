@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from tatl_keras.models.explanation.answers import BATCH
+
 
 class Game:
     """Encodes each coalition of regions and of words once, and answers any pairs of them.
@@ -78,9 +80,13 @@ class Game:
         return np.ones((1, self.counts[modality]), bool)
 
     def _encode(self, modality, members):
-        there = members.any(axis=1)
-        found = self.answers.encode(modality, self.inputs(modality, members), there)
-        kept = self._features.get(modality)
-        if kept is not None:
-            found = {name: np.concatenate([kept[name], found[name]]) for name in found}
-        self._features[modality] = found
+        """Adds features; texts are encoded by length, so at once, pictures as many as fit."""
+        size = len(members) if modality == "text" else BATCH
+        parts = [self._features[modality]] if modality in self._features else []
+        for start in range(0, len(members), size):
+            some = members[start : start + size]
+            inputs = self.inputs(modality, some)
+            parts.append(self.answers.encode(modality, inputs, some.any(axis=1)))
+        self._features[modality] = {
+            name: np.concatenate([part[name] for part in parts]) for name in parts[0]
+        }

@@ -1,5 +1,7 @@
 """A model that has learned nothing, with weights like those of one that has."""
 
+import copy
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -10,11 +12,12 @@ DRAWS = 3
 
 
 def random_answers(model):
-    """The model with random weights, three times: made once and kept with it.
+    """The model with random weights, three times.
 
     In every weight of the encoders, the fusion and the head the entries are exchanged at random
     among themselves: their distribution stays, all that was learned is gone. Batch normalisation is
-    folded into the weights of convolutions before.
+    folded into the weights of convolutions before. Encoders are made once and kept with the model;
+    fusion and head are made of their weights as they are now, since `fit` changes them.
 
     Args:
         model: a `TextAssistedClassifier`.
@@ -25,19 +28,23 @@ def random_answers(model):
     functions = functions_of(model)
     kept = model._explaining[2]
     if "random" not in kept:
-        kept["random"] = [_drawn(model, functions, draw) for draw in range(DRAWS)]
-    return kept["random"]
+        kept["random"] = [_encoders(functions, draw) for draw in range(DRAWS)]
+    found = []
+    for encoders, rng in kept["random"]:
+        deciding = _all_exchanged(functions.deciding, copy.deepcopy(rng))
+        found.append(Answers(model, encoders | {"deciding": deciding}))
+    return found
 
 
-def _drawn(model, functions, draw):
+def _encoders(functions, draw):
+    """Random weights of each encoder, and the generator that draws what comes behind them."""
     rng = np.random.default_rng([draw, 8])
-    parts = {modality: network.variables for modality, network in functions.networks.items()}
-    parts["deciding"] = functions.deciding
-    weights = {
-        part: [_exchanged(variable, rng) for variable in variables]
-        for part, variables in parts.items()
-    }
-    return Answers(model, weights)
+    networks = functions.networks.items()
+    return {modality: _all_exchanged(one.variables, rng) for modality, one in networks}, rng
+
+
+def _all_exchanged(variables, rng):
+    return [_exchanged(variable, rng) for variable in variables]
 
 
 def _exchanged(variable, rng):

@@ -104,7 +104,14 @@ def test_a_pool_is_closed_and_has_every_size():
     np.testing.assert_array_equal(pool.members[pool.complements], ~pool.members)
     assert set(pool.sizes) == set(range(10))
     assert np.bincount(pool.sizes)[[1, 8]].tolist() == [9, 9]
-    assert len(draw_pool(40, 20, np.random.default_rng(0)).members) == 2 + 2 * 2 * 20
+
+
+@pytest.mark.parametrize("players", [1, 2, 5, 9, 40])
+def test_a_pool_is_no_larger_than_it_says(players):
+    for budget in (5, 20, 21, 100):
+        count = len(draw_pool(players, budget, np.random.default_rng(0)).members)
+        assert count <= min(max(budget, 2 * players + 2), 2**players)
+    assert len(draw_pool(40, 20, np.random.default_rng(0)).members) == 2 * 40 + 2
 
 
 def test_the_same_seed_draws_the_same_pairs():
