@@ -16,6 +16,7 @@ from tatl_keras.training.explanation_panels import (
     caption_lines,
     draw_panel,
     panels_of,
+    row_height,
     title_lines,
 )
 from tatl_keras.training.explanation_text import draw_block, text_blocks
@@ -105,7 +106,7 @@ def explanation_figure(example, explanation):
     _write_header(figure, example, explanation)
     for number, panel in enumerate(panels):
         left = _MARGIN + number * (side + _GAP)
-        axes = add_axes(figure, panel.name, left, place["panels"], side, side)
+        axes = add_axes(figure, panel.name, left, place["panels"], side, place["row"])
         draw_panel(axes, panel, example, side, limit)
     _draw_words(figure, blocks, place["words"], limit)
     scale = add_axes(figure, "scale", _MARGIN + 0.2, place["scale"] + 0.3, 2.3, 0.11)
@@ -133,7 +134,8 @@ def _places(figure, example, explanation, panels):
     top = _HEADER + TITLE_HEIGHT + (titles - 1) * _TITLE_LINE
     classes = ROW * len(shown_classes(explanation, example["label"])) + _AXIS
     modalities = ROW * 4 + _AXIS
-    words = top + side + captions * LINE_HEIGHT + _BETWEEN
+    row = row_height(panels, example, side)
+    words = top + row + captions * LINE_HEIGHT + _BETWEEN
     bars = [top, top + classes + TITLE_HEIGHT]
     if beside:
         words = max(words, bars[1] + modalities + _BETWEEN)
@@ -145,7 +147,7 @@ def _places(figure, example, explanation, panels):
         end = max(end, bars[0] + max(classes, modalities))
     notes = _NOTE_HEIGHT * len(_notes(explanation))
     return {
-        "side": side, "panels": top, "words": words, "blocks": blocks, "scale": scale,
+        "side": side, "panels": top, "row": row, "words": words, "blocks": blocks, "scale": scale,
         "bars": bars, "beside": beside, "height": end + notes + _MARGIN,
     }  # fmt: skip
 

@@ -13,6 +13,7 @@ from tatl_keras.training.picture_view import WHOLE
 
 TITLE_HEIGHT, LINE_HEIGHT = 0.27, 0.145  # inches
 _LETTERS, _TITLE_LETTERS, _NOTE_LETTERS = 16.5, 12.0, 11.0  # an inch
+_LEAST_ROW, _NOTE_LINE, _NOTE_MARGIN = 0.2, 0.18, 0.3  # inches
 _PLAIN = "#F3F3F3"
 _CUT = ("The model sees what is in the frame.",)
 
@@ -84,14 +85,30 @@ def caption_lines(panel, side):
     return [line for text in panel.caption for line in textwrap.wrap(text, width)]
 
 
+def row_height(panels, example, side):
+    """Inches of the highest of panels that are `side` inches wide and at most as high."""
+    if not example["image"]:
+        return side
+    views = {WHOLE if panel.values is None else tuple(example.get("view", WHOLE))
+             for panel in panels if not panel.note}  # fmt: skip
+    heights = [_LEAST_ROW]
+    for view in views:
+        height, width = pixels_of(example["image"], view).shape[:2]
+        heights.append(side * height / width)
+    heights += [
+        _NOTE_LINE * len(_note_lines(panel, side)) + _NOTE_MARGIN for panel in panels if panel.note
+    ]
+    return min(side, max(heights))
+
+
 def draw_panel(axes, panel, example, side, limit):
     """Draws one panel.
 
     Args:
-        axes: square, of `side` inches.
+        axes: of the panel's width and `row_height`.
         panel: a `Panel`.
         example: see `draw_explanation`.
-        side: float, inches.
+        side: float, inches, the width.
         limit: float, the value of a region that gets the full colour.
     """
     axes.set_title(
@@ -105,7 +122,7 @@ def draw_panel(axes, panel, example, side, limit):
     axes.set(xticks=[], yticks=[], anchor="N")
     axes.spines[:].set(color="#AAB1B8", linewidth=0.6)
     if panel.note:
-        _write_note(axes, panel.note, side)
+        _write_note(axes, _note_lines(panel, side))
     else:
         view = example.get("view", WHOLE)
         pixels = pixels_of(example["image"], WHOLE if panel.values is None else view)
@@ -135,8 +152,12 @@ def _frame(axes, pixels, view):
             axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor=colour, lw=thickness))
 
 
-def _write_note(axes, note, side):
-    axes.set(xlim=(0, 1), ylim=(1, 0), facecolor=_PLAIN, aspect="equal")
-    lines = textwrap.wrap(note, max(10, round(side * _NOTE_LETTERS)), max_lines=8, placeholder=" …")
+def _note_lines(panel, side):
+    width = max(10, round(side * _NOTE_LETTERS))
+    return textwrap.wrap(panel.note, width, max_lines=8, placeholder=" …")
+
+
+def _write_note(axes, lines):
+    axes.set(xlim=(0, 1), ylim=(1, 0), facecolor=_PLAIN)
     style = {"ha": "center", "va": "center", "fontsize": 9, "color": "#444444"}
     axes.text(0.5, 0.5, "\n".join(lines), linespacing=1.4, parse_math=False, **style)

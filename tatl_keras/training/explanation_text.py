@@ -24,6 +24,7 @@ _WORD_HEIGHT, _NUMBER_HEIGHT, _LINE_GAP = 0.21, 0.115, 0.055
 _TITLE_HEIGHT, _NOTE_HEIGHT = 0.26, 0.17
 _MOST_LINES, _MOST_LINES_OF_MAPS = 12, 3
 _NOTE_LETTERS = 16.5  # an inch
+_MOST_LETTERS = 26  # an inch holds of a word, if they are the narrowest
 _NOT_READ = "not read by the model"
 _CUT_OFF = "The model does not read the end of the text, which is grey."
 
@@ -263,17 +264,26 @@ def _between(text, start, end):
 
 
 def _broken(text, width, renderer):
-    """A word in parts that fit into a line."""
+    """Yields a word in parts that fit into a line, each measured when it is asked for."""
     room = width - 2 * _PADDING
-    parts = []
-    while text_width(text, WORD_SIZE, renderer) > room and len(text) > 1:
-        fits, over = 1, len(text)
-        while over - fits > 1:
-            middle = (fits + over) // 2
-            if text_width(text[:middle], WORD_SIZE, renderer) <= room:
-                fits = middle
-            else:
-                over = middle
-        parts.append(text[:fits])
-        text = text[fits:]
-    return [*parts, text]
+    most = max(1, round(room * _MOST_LETTERS))
+    start = 0
+    while start < len(text):
+        part = text[start : start + most]
+        fits = _fitting(part, room, renderer)
+        yield part[:fits]
+        start += fits
+
+
+def _fitting(text, room, renderer):
+    """How many letters fit, at least one."""
+    if text_width(text, WORD_SIZE, renderer) <= room:
+        return len(text)
+    fits, over = 1, len(text)
+    while over - fits > 1:
+        middle = (fits + over) // 2
+        if text_width(text[:middle], WORD_SIZE, renderer) <= room:
+            fits = middle
+        else:
+            over = middle
+    return fits

@@ -6,6 +6,7 @@ import tensorflow as tf
 from matplotlib.image import AxesImage
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
+from tatl_keras.training import explanation_text
 from tatl_keras.training.explanation_figure import draw_explanation, explanation_figure
 from tests.training import explanations
 from tests.training.explanations import NAMES, PROBABILITIES
@@ -108,6 +109,37 @@ def test_long_words_and_long_texts_stay_on_the_page():
     assert letters == "x" * 300
     shown = said(axes["words"]).count("word")
     assert said(axes["words"])[-1] == f"… and {400 - shown} more" and 50 < shown < 200
+
+
+def test_an_endless_word_is_measured_no_further_than_the_page(monkeypatch):
+    measured, width = [], explanation_text.text_width
+
+    def counted(text, *args):
+        measured.append(len(text))
+        return width(text, *args)
+
+    monkeypatch.setattr(explanation_text, "text_width", counted)
+    _, axes, _ = draw(text="x" * 5000)
+    lines = [text for text in said(axes["words"]) if set(text) == {"x"}]
+    assert len(lines) == 12 and said(axes["words"])[-1] == "… and 1 more"
+    assert sum(measured) < 30_000 and max(measured) < 300
+
+
+@pytest.mark.parametrize(("height", "width"), [(60, 400), (1, 400), (400, 60)])
+def test_panels_are_no_higher_than_the_picture(height, width):
+    picture = tf.io.encode_png(np.full((height, width, 3), 200, np.uint8)).numpy()
+    grades = {"gradient": explanations.grade("it looks alike with random weights " * 3)}
+    _, axes, figure = draw(picture, maps=MAPS)
+    inches = figure.get_size_inches()
+    places = {name: one.get_position(original=True) for name, one in axes.items()}
+    size = places["regions"].width * inches[0], places["regions"].height * inches[1]
+    assert size[1] == pytest.approx(max(0.2, size[0] * min(1, height / width)), rel=0.02)
+    below = (places["regions"].y0 - places["words"].y1) * inches[1]
+    assert 0.2 < below < 1.2
+    _, axes, figure = draw(picture, maps=MAPS, grades=grades)
+    (note,) = axes["gradient"].texts
+    box = axes["gradient"].get_window_extent()
+    assert note.get_window_extent(figure.canvas.get_renderer()).height < box.height
 
 
 def test_bars_are_the_probabilities_with_their_errors():
