@@ -53,19 +53,20 @@ def _jobs(patterns):
     if not patterns and not ALL.value and not LARGE.value:
         raise app.UsageError("`tatl-zoo verify` must be followed by a name, a pattern or --all.")
     names = [name for pattern in patterns or ["*"] for name in _matching(pattern)]
-    chosen = None if PROOFS.value is None else tuple(PROOFS.value)
-    if chosen or (patterns and not ALL.value):
+    chosen = tuple(PROOFS.value) if PROOFS.value else None
+    if patterns and not ALL.value:
         return [(names, chosen)] if chosen else [([name], None) for name in names]
     tiny = [name for name in names if name.startswith("test_")]
     small = [name for name in names if name not in tiny and _is_small(name)]
     large = [name for name in names if name not in tiny and name not in small]
     alone = (large if LARGE.value else []) + (small if ALL.value else [])
-    jobs = [([name], None) for name in alone]
+    jobs = [([name], chosen) for name in alone]
     if ALL.value:
         shares = [tiny[start :: PROCESSES.value] for start in range(PROCESSES.value)]
-        jobs += [(share, None) for share in shares if share]
-        if large and not LARGE.value:
-            jobs.append((large, tuple(WITHOUT_WEIGHTS)))
+        jobs += [(share, chosen) for share in shares if share]
+        light = tuple(proof for proof in WITHOUT_WEIGHTS if chosen is None or proof in chosen)
+        if large and light and not LARGE.value:
+            jobs.append((large, light))
     return jobs
 
 
@@ -124,15 +125,28 @@ def _compare(done):
 
 
 def _write(done):
-    """Writes proofs.json, unless it says as much already and more."""
+    """Writes proofs.json, unless it has proofs that were not made now: none is lost."""
     if not _is_kept(done.name):
         return
     written = _read(done)
-    more = written is not None and set(written["proofs"]) > set(done.proofs)
-    if more and not done.differences(written):
+    others = [] if written is None else [p for p in written["proofs"] if p not in done.proofs]
+    if not others:
+        print(f"  written to {done.save(_folder())}", flush=True)
+    elif done.differences(written) or _conditions(written["conditions"]) != _conditions(
+        done.conditions
+    ):
+        print(
+            f"  NOT WRITTEN: {_path(done)} has {', '.join(others)}, too, made otherwise. "
+            f"`tatl-zoo verify {done.name}` makes and writes all proofs.",
+            flush=True,
+        )
+    else:
         print(f"  {_path(done)} has these and more: left as it is", flush=True)
-        return
-    print(f"  written to {done.save(_folder())}", flush=True)
+
+
+def _conditions(of):
+    """Of what code proofs were made."""
+    return [of.get(name) for name in ("commit", "versions")]
 
 
 def _is_kept(name):

@@ -27,7 +27,7 @@ def test_a_tiny_model_is_verified_for_real(tmp_path):
 
 @pytest.fixture
 def verify(monkeypatch):
-    """Stands for `training.verify`; its attribute `facts` is what it finds."""
+    """Stands for `training.verify`; its attributes are what it finds."""
 
     def stand_in(name, proofs=None):
         zoo.spec(name)
@@ -36,9 +36,9 @@ def verify(monkeypatch):
         for proof in stand_in.broken & set(found):
             found[proof] = {"passed": False, "reason": "it thawed"}
         found.get("speed", {})["measured"] = {"references": 1.0, "bytes": 1}
-        return training.Verification(name, found, {}, {"commit": "abc"})
+        return training.Verification(name, found, {}, stand_in.conditions)
 
-    stand_in.facts, stand_in.broken = {"n": 1}, set()
+    stand_in.facts, stand_in.broken, stand_in.conditions = {"n": 1}, set(), {"commit": "abc"}
     monkeypatch.setattr(training, "verify", stand_in)
     return stand_in
 
@@ -69,9 +69,23 @@ def test_some_proofs_leave_more_of_the_same_alone(tmp_path, verify):
     some = (*command, f"--proofs={SHAPES}")
     assert "has these and more: left as it is" in succeed(*some).out
     assert set(read(tmp_path)["proofs"]) == set(PROOFS)
-    verify.facts = {"n": 2}
-    succeed(*some)  # the others were of another model
-    assert set(read(tmp_path)["proofs"]) == set(WITHOUT_WEIGHTS)
+
+
+@pytest.mark.parametrize("what", ["facts", "conditions", "proofs"])
+def test_some_proofs_do_not_replace_more_of_another_model(tmp_path, verify, what):
+    command = ("zoo", "verify", NAME, f"--output={tmp_path}")
+    first = f"--proofs={SHAPES}" if what == "proofs" else "--overwrite"
+    succeed(*command, first)
+    before = read(tmp_path)
+    verify.facts = {"n": 2 if what == "facts" else 1}
+    verify.conditions = {"commit": "def" if what == "conditions" else "abc"}
+    some = "frozen" if what == "proofs" else SHAPES
+    out = succeed(*command, f"--proofs={some}").out
+    assert "NOT WRITTEN: " in out and f"`tatl-zoo verify {NAME}` makes and writes all" in out
+    assert read(tmp_path) == before
+    succeed(*command)
+    assert set(read(tmp_path)["proofs"]) == set(PROOFS)
+    assert read(tmp_path)["conditions"] == verify.conditions
 
 
 def test_what_is_not_there_is_different(tmp_path, verify):
@@ -103,6 +117,15 @@ def test_all_are_shared_out(monkeypatch, tmp_path):
     started.clear()
     run_program("zoo", "verify", "--large", f"--output={tmp_path}")
     assert {words[0] for words in started} == rest and all(len(w) < 5 for w in started)
+    started.clear()
+    run_program("zoo", "verify", "--all", "--proofs=frozen,counts", f"--output={tmp_path}")
+    for words in started:
+        proofs = "counts" if rest & set(words) else "frozen,counts"
+        assert f"--proofs={proofs}" in words and not (rest & set(words) and names & set(words))
+    assert {w for words in started for w in words if w[0] != "-"} == rest | names
+    started.clear()
+    run_program("zoo", "verify", "--all", "--proofs=frozen", f"--output={tmp_path}")
+    assert {w for words in started for w in words if w[0] != "-"} == names
 
 
 @pytest.mark.parametrize(
