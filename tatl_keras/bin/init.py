@@ -57,13 +57,20 @@ def main(arguments):
             )
         folder = os.path.normpath(os.path.expanduser(arguments[0]))
         output = None if common.SMOKE.value else common.OUTPUT.value
-        output = output or f"{folder}.csv"
+        output = output or _beside(folder)
         preview = f"{os.path.splitext(output)[0]}_preview.png"
         _check(folder, output, preview)
-        start = starting.Start(folder, _CAPTIONS.value)
+        start = starting.Start(folder, _CAPTIONS.value, aside=[preview])
         start.write(output, folder)
         _draw(start, folder, preview)
         print(_report(start, output, preview))
+
+
+def _beside(folder):
+    """The manifest's name, that of the folder; `.` and `..` have theirs in the absolute path."""
+    if os.path.basename(folder) in (os.curdir, os.pardir):
+        folder = os.path.abspath(folder)
+    return f"{folder}.csv"
 
 
 def _check(folder, output, preview):

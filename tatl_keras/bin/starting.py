@@ -29,12 +29,13 @@ class Start:
         texts_from: str, where texts were found.
     """
 
-    def __init__(self, folder, captions=None):
+    def __init__(self, folder, captions=None, aside=()):
         """Reads a folder.
 
         Args:
             folder: folder with pictures, in a sub-folder for each class or not.
             captions: table of texts; by default one called metadata or captions in the folder.
+            aside: files that are none of the data, should they be in the folder.
 
         Raises:
             ValueError: there is no picture, or the table names none of them.
@@ -42,8 +43,9 @@ class Start:
         from tatl_keras.data import folder as folders
 
         table = captions or _find_table(folder)
-        aside = () if table is None else (os.path.relpath(table, folder).replace(os.sep, "/"),)
-        source = folders.read(folder, names=(), aside=aside)
+        others = [*aside, *([] if table is None else [table])]
+        others = [os.path.relpath(path, folder).replace(os.sep, "/") for path in others]
+        source = folders.read(folder, names=(), aside=others)
         errors, digests = source.pictures.check(source.rows, "decode")
         self.unreadable = [(source.rows["image"][i], errors[i]) for i in errors]
         frame = source.rows.drop(index=list(errors))
@@ -211,7 +213,10 @@ def _find_table(folder):
 
 
 def _keys(folder, table, image):
-    """As which names a table's picture may be known: relative to the folder, or by its own name."""
+    """As which names a table's picture may be known: relative to the folder.
+
+    Also by its own name, where the table gives it without a folder.
+    """
     beside = os.path.join(os.path.dirname(os.path.abspath(table)), image)
     relative = os.path.relpath(beside, os.path.abspath(folder)).replace(os.sep, "/")
-    return {relative, os.path.basename(image)}
+    return {relative} | ({image} if os.path.basename(image) == image else set())

@@ -247,6 +247,34 @@ def test_nothing_is_replaced_unless_asked_for(tmp_path):
     assert read_rows("pets.csv")[0]["label"] == "cat"
 
 
+def test_a_folder_without_a_name_has_that_of_its_path(tmp_path, monkeypatch):
+    picture(tmp_path / "pets" / "cat" / "1.png")
+    for inside, word in (("pets", "."), ("pets/cat", "..")):
+        monkeypatch.chdir(tmp_path / inside)
+        out = succeed("init", word, "--overwrite").out
+        assert out.startswith(f"{tmp_path / 'pets.csv'}: 1 pictures")
+        assert [row["image"] for row in read_rows(tmp_path / "pets.csv")] == ["pets/cat/1.png"]
+        (tmp_path / "pets.csv").unlink()
+
+
+def test_the_preview_is_none_of_the_pictures(tmp_path):
+    picture(tmp_path / "pets" / "1.png")
+    for again in ([], ["--overwrite"]):
+        succeed("init", "pets", "--output=pets/all.tsv", *again)
+        assert [row["image"] for row in read_rows("pets/all.tsv", "\t")] == ["1.png"]
+    assert (tmp_path / "pets" / "all_preview.png").is_file()
+
+
+def test_a_table_that_names_folders_means_them(tmp_path):
+    picture(tmp_path / "pets" / "cat" / "1.png")
+    picture(tmp_path / "pets" / "dog" / "2.png", 90)
+    rows = ["image,text", "old/1.png,of another folder", "dog/2.png,in its folder", "1.png,alone"]
+    (tmp_path / "pets" / "captions.csv").write_text("\n".join(rows) + "\n")
+    succeed("init", "pets")
+    texts = {row["image"]: row["text"] for row in read_rows("pets.csv")}
+    assert texts == {"pets/cat/1.png": "alone", "pets/dog/2.png": "in its folder"}
+
+
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
