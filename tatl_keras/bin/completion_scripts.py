@@ -133,8 +133,8 @@ _BASH = r"""_tatl() {
     _tatl_words "$program"
     if [[ -z $REPLY ]]; then
       REPLY=@path
-    elif ((COMP_CWORD > 1)); then
-      _tatl_values "$program ${COMP_WORDS[1]}"
+    elif _tatl_first "$program"; then
+      _tatl_values "$program $name"
     fi
   fi
   if [[ $REPLY == @path ]]; then
@@ -147,6 +147,22 @@ _BASH = r"""_tatl() {
     [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
   fi
   return 0
+}
+
+# Puts the first word that is no flag and no flag's value into name, if the cursor is behind it.
+_tatl_first() {
+  local at REPLY
+  for ((at = 1; at < COMP_CWORD; at++)); do
+    name=${COMP_WORDS[at]}
+    if [[ $name != -* ]]; then
+      return 0
+    elif [[ ${COMP_WORDS[at+1]} == = ]]; then
+      ((at += 2))
+    elif [[ $name != *=* ]] && _tatl_takes "$1" "$name"; then
+      ((at += 1))
+    fi
+  done
+  return 1
 }
 
 # Whether a flag has a value, which may then be the next word.

@@ -51,8 +51,8 @@ def scripts(tmp_path_factory):
 def ask_bash(scripts):
     """What bash offers for lines that end where the cursor is: a list each."""
 
-    def ask(*lines, before=""):
-        command = ["bash", "--norc", "--noprofile", "-c", before + BASH, "bash", scripts["bash"]]
+    def ask(*lines, before="", code=BASH):
+        command = ["bash", "--norc", "--noprofile", "-c", before + code, "bash", scripts["bash"]]
         asked = "".join(f"{line}\n" for line in lines)
         done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0 and done.stderr == "", done.stderr
@@ -104,6 +104,11 @@ def test_words_behind_the_program(ask_bash):
         "tatl-zoo completion ": ["bash", "zsh", "fish"],
         "tatl-zoo completion bash --over": ["--overwrite"],
         "tatl-zoo new ": [],
+        "tatl-zoo --output=x show bert": zoo.list_models("bert*"),
+        "tatl-zoo --output x --overwrite show bert": zoo.list_models("bert*"),
+        "tatl-zoo --output=x sh": ["show"],
+        "tatl-zoo --output x completion ": ["bash", "zsh", "fish"],
+        "tatl-zoo --overwrite new ": [],
         "tatl-cache ": ["list", "verify", "prune"],
     }
     assert ask_bash(*lines) == list(lines.values())
@@ -126,6 +131,9 @@ def test_paths_are_completed_where_a_flag_takes_one(ask_bash, tmp_path):
 def test_a_bash_that_does_not_break_words_at_equal_signs(ask_bash):
     answers = ask_bash("tatl-train --head_solver=e", before="COMP_WORDBREAKS=' '\n")
     assert answers == [["--head_solver=exact"]]
+    whole = "  COMP_WORDS=(tatl-zoo --output=x completion '') COMP_CWORD=3\n"
+    asked = BASH.replace("  _tatl ", f"{whole}  _tatl ")
+    assert ask_bash("tatl-zoo --output=x completion ", code=asked) == [["bash", "zsh", "fish"]]
 
 
 def test_the_scripts_start_no_program(scripts):
