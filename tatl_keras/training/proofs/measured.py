@@ -26,8 +26,9 @@ def prove(subject, folder=FOLDER):
         A dict with `result`, `bound` and `facts`.
 
     Raises:
-        ProofError: a row lacks a condition, or a control was not measured with the same seeds; a
-            row of texts is not as `zoo.card_texts.result_row` makes them.
+        ProofError: a row lacks a condition, or a control was not measured with the same seeds on
+            as many examples of the same data; a row of texts is not as
+            `zoo.card_texts.result_row` makes them.
     """
     rows = read_results(folder, subject.name)
     if not rows:
@@ -43,14 +44,16 @@ def prove(subject, folder=FOLDER):
 def _accuracies(subject, folder, rows):
     """What is proven of an entry that classifies."""
     seeds, compared = [row["seed"] for row in rows], controls(subject.spec)
+    measured_on = _measured_on(rows)
     for control in compared:
-        if [row["seed"] for row in read_results(folder, control)] != seeds:
-            raise ProofError(f"the control {control} should be measured with seeds {seeds}")
+        if _measured_on(read_results(folder, control)) != measured_on:
+            said = "; ".join(map(" ".join, measured_on))
+            raise ProofError(f"the control {control} should be measured with {said}")
     accuracy = statistics.mean(float(row["accuracy"]) for row in rows)
     words = f", beside {len(compared)} controls" if compared else ""
     return {
         "result": f"accuracy {accuracy:.1%} over {len(rows)} seeds{words}",
-        "bound": "conditions in every row, controls with the same seeds",
+        "bound": "conditions in every row, controls with the same seeds and data",
         "facts": {
             "accuracy": accuracy,
             "seeds": seeds,
@@ -58,6 +61,12 @@ def _accuracies(subject, folder, rows):
             "controls": compared,
         },
     }
+
+
+def _measured_on(rows):
+    """Of each row its seed, its data and their numbers of examples, as words."""
+    names = ("seed", "data", "num_train", "num_examples")
+    return [tuple(f"{name}={row.get(name)}" for name in names) for row in rows]
 
 
 def _scores(rows):

@@ -87,10 +87,12 @@ class Verification:
                 pair = was["measured"], now["measured"]
                 found += [f"{name}: {each}" for each in PROOFS[name].differences(*pair)]
             elif now["passed"] and was["facts"] != now["facts"]:
-                changed = sorted(key for key in now["facts"] if _changed(was["facts"], now, key))
-                found.append(f"{name}: {', '.join(changed)} changed")
+                found.append(f"{name}: {', '.join(_changed(was['facts'], now['facts']))} changed")
         return found
 
 
-def _changed(facts, now, key):
-    return facts.get(key) != now["facts"][key]
+def _changed(was, now):
+    """Names of facts that differ, or that one side lacks."""
+    sides = ({key: (value,) for key, value in facts.items()} for facts in (was, now))
+    first, second = sides
+    return sorted(key for key in first | second if first.get(key) != second.get(key))

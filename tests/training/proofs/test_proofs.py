@@ -164,6 +164,7 @@ def test_weights_that_are_others_than_their_notes_say(monkeypatch):
 
 def test_results_without_conditions_or_controls(tmp_path):
     row = dict.fromkeys(measured.CONDITIONS, "x") | {"accuracy": "0.5", "data": "d"}
+    row |= {"num_train": "9", "num_examples": "9"}
 
     def write(name, seeds, **changes):
         (tmp_path / name).mkdir(exist_ok=True)
@@ -184,6 +185,11 @@ def test_results_without_conditions_or_controls(tmp_path):
         measured.prove(pair, tmp_path)
     write("efficientnet_lite0_image_only", "012")
     write("minilm_text_only", "012")
+    for change in ({"data": "e"}, {"num_examples": "8"}, {"num_train": "8"}):
+        write("minilm_text_only", "012", **change)
+        with pytest.raises(ProofError, match="minilm_text_only should be measured with seed=0 dat"):
+            measured.prove(pair, tmp_path)
+    write("minilm_text_only", "012")
     found = measured.prove(pair, tmp_path)
     assert found["facts"]["accuracy"] == 0.5 and len(found["facts"]["controls"]) == 2
 
@@ -201,18 +207,18 @@ def test_an_error_is_a_failure_with_its_text():
 
 def test_differences_from_what_is_written():
     proofs = {
-        "counts": {"passed": True, "facts": {"parameters": 7, "classes": 10}},
+        "counts": {"passed": True, "facts": {"parameters": 7, "classes": 10, "layers": None}},
         "frozen": {"passed": True, "facts": {}},
         "speed": {"passed": True, "facts": {}, "measured": {"references": 8.0, "bytes": 2**27}},
     }
     done = training.Verification("x", proofs, {}, {})
     assert done.differences({"proofs": proofs}) == [] and done.passed
     written = {
-        "counts": {"passed": True, "facts": {"parameters": 8, "classes": 10}},
+        "counts": {"passed": True, "facts": {"parameters": 8, "classes": 10, "tokens": 64}},
         "speed": proofs["speed"] | {"measured": {"references": 1.9, "bytes": 2**28}},
     }
     assert done.differences({"proofs": written}) == [
-        "counts: parameters changed",
+        "counts: layers, parameters, tokens changed",
         "frozen was not made, now passed=True: ",
         "speed: references was 1.9, is 8",
     ]
