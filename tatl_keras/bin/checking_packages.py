@@ -121,13 +121,19 @@ def _extras(parsed, have):
         elif all(have[one.name] is None for one in missing):
             absent.append(extra)
         else:
-            found = "; ".join(f"{one.name} {have[one.name]} is not {_bare(one)}" for one in missing)
+            found = "; ".join(_misfit(one, have[one.name]) for one in missing)
             advice = f"pip install '{_NAME}[{extra}]'"
             findings.append(Finding(NOTE, f"extra {extra}", found, advice))
     found = ", ".join(there) or "none"
     if absent:
         found += f"; not installed: {', '.join(absent)} (pip install '{_NAME}[{absent[0]}]')"
     return [Finding(GOOD, "extras", found), *findings]
+
+
+def _misfit(one, version):
+    if version is None:
+        return f"{one.name} is not installed"
+    return f"{one.name} {version} is not {_bare(one)}"
 
 
 def _applies(one, extra):

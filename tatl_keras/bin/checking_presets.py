@@ -119,13 +119,18 @@ def ask_hubs(seconds=_SECONDS):
 
 
 def cached_presets():
-    """Names of presets in the caches of Kaggle and Hugging Face, those loaded whole."""
+    """Names of presets in the caches: of Kaggle those loaded whole, of Hugging Face those begun.
+
+    Of Hugging Face a snapshot with a config.json is asked for; it says nothing of the weights.
+    """
     home = pathlib.Path.home() / ".cache"
     hub = pathlib.Path(os.environ.get("KAGGLEHUB_CACHE") or home / "kagglehub")
     hugging = pathlib.Path(os.environ.get("HF_HOME") or home / "huggingface") / "hub"
     # models/<owner>/<model>/<framework>/<variation>/<version>.complete
     found = {path.parent.name for path in hub.glob("models/*/*/*/*/*.complete")}
-    found |= {f"hf://{path.name[8:].replace('--', '/')}" for path in hugging.glob("models--*")}
+    # models--<owner>--<model>/snapshots/<commit>/config.json
+    for path in hugging.glob("models--*/snapshots/*/config.json"):
+        found.add(f"hf://{path.parents[2].name.removeprefix('models--').replace('--', '/')}")
     return sorted(found)
 
 

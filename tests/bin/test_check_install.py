@@ -129,6 +129,8 @@ def test_versions():
     found = packages(onnx="2.1", apache_beam="2.70")
     assert found["extras"].found == "beam, quickstart, tensorboard"
     assert found["extra onnx"].found == "onnx 2.1 is not onnx>=1.17,<2"
+    found = packages(onnx=None, tf2onnx="1.16")["extra onnx"]
+    assert found.found == "onnx is not installed; tf2onnx 1.16 is not tf2onnx>=1.17"
     old = checking_packages.check(">=3.11", ASKED, HAVE | EXTRAS, running="3.10.4")[0]
     assert old.mark == BAD and "3.10.4; tatl_keras asks for >=3.11" in old.found
 

@@ -83,7 +83,10 @@ def test_cached_presets(tmp_path, monkeypatch):
     whole.mkdir(parents=True)
     (whole / "3.complete").touch()
     (whole.parent / "half_loaded" / "1").mkdir(parents=True)
-    (tmp_path / "hf" / "hub" / "models--google--vit").mkdir(parents=True)
+    hub = tmp_path / "hf" / "hub"
+    (hub / "models--google--vit" / "snapshots" / "0a1b").mkdir(parents=True)
+    (hub / "models--google--vit" / "snapshots" / "0a1b" / "config.json").touch()
+    (hub / "models--google--asked_for" / "refs").mkdir(parents=True)
     monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path / "kagglehub"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     assert checking_presets.cached_presets() == ["bert_tiny_en", "hf://google/vit"]
