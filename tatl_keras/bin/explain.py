@@ -41,12 +41,15 @@ for _name in ("model", "workdir"):
 flags.adopt_module_key_flags(data_flags)
 for _name in ("split", "output", "overwrite", "batch_size", "image", "text"):
     flags.declare_key_flag(_name)
-_CLASS_NAME = flags.DEFINE_string("class_name", None, "Class to explain. Default: the answer.")
+_CLASS_NAME = flags.DEFINE_string(
+    "class_name", None, "Class to explain, its name or number. Default: the answer."
+)
 _REGIONS = flags.DEFINE_string("regions", "3x3", "Rows x columns of regions of a picture.")
 _SAMPLES = flags.DEFINE_integer(
     "samples",
     400,
-    "Coalitions of regions and words that the encoders see; four times as many halve the errors.",
+    "Most coalitions of regions and words that the encoders see, but 2n + 2 of n of either where "
+    "that is more; four times as many halve the errors.",
     lower_bound=20,
 )
 _GRADE = flags.DEFINE_bool("grade", True, "Grade each map, which takes further evaluations.")
@@ -94,6 +97,7 @@ def main(arguments):
         if not single:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             paths = paths or explain_outputs.inside(folder)
+        options["class_name"] = _known(options["class_name"], predictor.model.class_names)
         _explain(predictor, examples, paths, single, options)
     if common.OUTPUT.value:
         print(f"{'' if single else chr(10)}Written: {', '.join(paths)}")
@@ -143,6 +147,13 @@ def _options(images, texts):
         "grade": _GRADE.value,
     }
     return options | (_SMOKE if common.SMOKE.value else {})
+
+
+def _known(class_name, names):
+    """A class as `model.explain` takes it: a number, unless a class is called by it."""
+    if class_name is None or class_name in (names or ()) or not class_name.isdecimal():
+        return class_name
+    return int(class_name)
 
 
 def _open():
@@ -243,6 +254,8 @@ def _summary(name, explanation):
             value = words.signed(explanation.modality[modality])
             found = strongest(explanation)
             said = words.enumerate_values(found) or "no part is told from zero"
+            if words.is_refused(explanation, "shapley"):
+                said = f"values of parts are refused: {explanation.grades['shapley']['reason']}"
             rows.append([title, value, said])
         else:
             rows.append([title, "-", "not there, or not read by the model"])

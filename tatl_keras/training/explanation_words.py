@@ -140,6 +140,8 @@ def grade_lines(grade):
     correlation = grade["random_weights_correlation"]
     if correlation is not None:
         lines.append(f"random weights: r = {correlation:.2f}".replace("-", "−"))
+    elif grade["reason"] and not grade["refused"]:
+        lines.append(f"random weights: none. {grade['reason']}")
     return lines or ["not graded"]
 
 
@@ -175,6 +177,9 @@ def describe(explanation):
         value = signed(explanation.modality[modality])
         found = enumerate_values(strongest(explanation))
         which = f"strongest {units}: {found}" if found else f"no {units} told from zero"
+        if is_refused(explanation, "shapley"):
+            reason = explanation.grades["shapley"]["reason"].rstrip(".")
+            which = f"values of {units} are refused: {reason}"
         said.append(f"{title} adds {value}; {which}.")
     maps = shown_maps(explanation).items()
     drawn = [m.title for key, m in maps if not is_refused(explanation, key)]

@@ -8,7 +8,9 @@ import pandas
 import pytest
 import tensorflow as tf
 
+from tatl_keras.bin import explain
 from tests.bin.conftest import read_json, read_lines, run_program, succeed
+from tests.training import explanations
 
 FAST = ("--regions=2x2", "--samples=64", "--nograde")
 
@@ -56,6 +58,27 @@ def test_text_alone_and_another_class(model, trained):
     assert outcome.out.startswith(f"text 1: {other} ")
     assert re.search(r"^picture +- +not there", outcome.out, re.MULTILINE)
     assert "Written" not in outcome.out
+
+
+def test_a_class_by_its_number(model, trained):
+    outcome = succeed("explain", f"--model={trained}", "--text=blue", "--class_name=1", *FAST)
+    assert outcome.out.startswith(f"text 1: {model.class_names[1]} ")
+
+
+def test_a_number_that_is_a_name():
+    assert [explain._known(one, ["7", "1"]) for one in ("7", "0", "cat", None)] == [
+        "7", 0, "cat", None
+    ]  # fmt: skip
+    assert explain._known("1", None) == 1
+
+
+def test_refused_values_name_no_part():
+    reason = "It looks alike with random weights."
+    grades = {"shapley": explanations.grade(reason)}
+    said = explain._summary("a.png", explanations.make("one dog", grades=grades))
+    assert said.count(f"values of parts are refused: {reason}") == 2
+    assert "“dog”" not in said and "top" not in said
+    assert "“dog”" in explain._summary("a.png", explanations.make("one dog"))
 
 
 def test_a_run_with_its_test_split(model, trained, manifest):

@@ -89,6 +89,13 @@ def test_a_picture_in_words():
         "strongest words: “dog” −0.20, “one” +0.10. Further maps: the gradient. "
         "Refused: the attention."
     )
+    refused = {"shapley": explanations.grade("it looks random.")}
+    said = describe(explanations.make("one dog", grades=refused, modality=found.modality))
+    assert said == (
+        "Why cat, 50.0% ± 1.0%. It rests on: image and text. The picture adds +0.01; values of "
+        "regions are refused: it looks random. The text adds −0.10; values of words are refused: "
+        "it looks random."
+    )
     none = explanations.make("", regions_error=np.ones((2, 3)), evidence="image")
     assert "no regions told from zero" in describe(none) and "The text" not in describe(none)
 

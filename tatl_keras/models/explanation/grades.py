@@ -124,7 +124,8 @@ def believed(scores, correlations):
         correlations: floats, `rank_correlation` with the same map of models of random weights.
 
     Returns:
-        Dict of `random_weights_correlation`, `refused` and `reason`.
+        Dict of `random_weights_correlation`, `refused` and `reason`; without a correlation, the
+        reason says why there is none.
 
     Reference: Adebayo et al. 2018, "Sanity Checks for Saliency Maps", section 3.1,
     https://arxiv.org/abs/1810.03292.
@@ -133,17 +134,22 @@ def believed(scores, correlations):
     mean = float(np.mean(known)) if known else None
     steps = sum(len(value) - 1 for value in scores.values() if value is not None)
     ranked = any(_ranks_some(value) for value in scores.values() if value is not None)
-    reason = ""
-    if steps and not ranked:
+    refused, reason = bool(steps and not ranked), ""
+    if refused:
         reason = "It says the same of every region and word."
-    elif mean is not None:
+    elif not steps:
+        reason = "There are no two regions and no two words to rank."
+    elif mean is None:
+        reason = "No model with random weights has such a map that ranks anything."
+    else:
         chance = _QUANTILE / math.sqrt(max(steps, 1) * len(known))
-        if mean > max(_BOUND, chance):
+        refused = mean > max(_BOUND, chance)
+        if refused:
             reason = (
                 f"It looks alike with random weights: rank correlation {mean:.2f}, mean of "
                 f"{len(known)}; {max(_BOUND, chance):.2f} is the most that is believed."
             )
-    return {"random_weights_correlation": mean, "refused": bool(reason), "reason": reason}
+    return {"random_weights_correlation": mean, "refused": refused, "reason": reason}
 
 
 def _ranks_some(values):

@@ -77,6 +77,15 @@ def test_few_players_are_not_refused_for_what_chance_gives():
     assert not believed({"text": np.arange(3.0)}, [0.6, 0.9, 0.8])["refused"]  # 2.33 / sqrt(2 · 3)
 
 
+def test_a_correlation_that_cannot_be_had_says_why():
+    alone = believed({"image": np.ones(1), "text": np.ones(1)}, [None, None])
+    assert alone["reason"] == "There are no two regions and no two words to rank."
+    without = believed({"image": np.arange(4.0), "text": None}, [None, None])
+    assert without["reason"] == "No model with random weights has such a map that ranks anything."
+    for found in (alone, without):
+        assert found["random_weights_correlation"] is None and found["refused"] is False
+
+
 def test_a_constant_map_is_refused():
     found = believed({"image": np.full(9, 0.25), "text": None}, [])
     assert found["refused"] and found["random_weights_correlation"] is None
