@@ -6,13 +6,22 @@ import tensorflow_text
 
 from tatl_keras.data.tokenizers import is_byte_pair, is_sentence_piece, start_and_end
 
-# WordPiece forgets where spaces stood; these are the usual places of punctuation.
+# WordPiece forgets where spaces stood; these are the usual places of punctuation. What joins is
+# there twice: what stands between two signs is seen with the second one only then.
+_JOINED = (
+    (r"([\pL\pN]) ([-–/]) ([\pL\pN])", r"\1\2\3"),
+    (r"(\d)([.:]) (\d)", r"\1\2\3"),
+    (r"(\d), (\d{3}\b)", r"\1,\2"),
+)
 _SPACING = (
     (r" ([,.;:!?%)\]}’'”])", r"\1"),
     (r"([(\[{“¿¡]) ", r"\1"),
     (r"([’']) ?(\pL)", r"\1\2"),
-    (r"(\pL) ?([-–/]) ?(\pL)", r"\1\2\3"),
+    *_JOINED,
+    *_JOINED,
+    (r"([$#]) (\d)", r"\1\2"),
 )
+_CUT_OFF = r"^##"  # of a text that begins inside a word
 
 
 def writable_ids(tokenizer, vocabulary_size):
@@ -78,7 +87,7 @@ def texts_of(tokenizer, token_ids):
     if is_sentence_piece(tokenizer):
         text = tensorflow_text.SentencepieceTokenizer(tokenizer.proto).detokenize(ragged)
     else:
-        text = tokenizer.detokenize(ragged)
+        text = tf.strings.regex_replace(tokenizer.detokenize(ragged), _CUT_OFF, "")
         for pattern, replacement in _SPACING:
             text = tf.strings.regex_replace(text, pattern, replacement)
     return tf.reshape(tf.strings.strip(text), shape[:-1])
