@@ -6,6 +6,7 @@ import zlib
 import keras
 import numpy as np
 import tensorflow as tf
+import tensorflow_text
 
 from tatl_keras.models import samplers
 from tatl_keras.models.targets import source_batches
@@ -25,7 +26,7 @@ def measure_texts(
     Beside the model's texts stand those of `generation_baselines`. Nearest is, for pictures, the
     largest cosine between means of the encoder's tokens; for texts, between counts of their
     trigrams of characters, so that it owes the model nothing. References, and the baselines, are
-    lower-cased where the model can write lower case only, and blanks in them made one.
+    folded as the model's tokenizer folds letters, and blanks in them made one.
 
     Examples without a text of their own are written about but not measured.
 
@@ -90,7 +91,7 @@ def measure_texts(
 
 
 def as_written(model, texts):
-    """Texts as the model could write them: lower-cased where it can nothing else, single blanks.
+    """Texts as the model could write them: folded as its tokenizer folds them, single blanks.
 
     Args:
         model: a `Captioner` or `Translator`.
@@ -99,12 +100,13 @@ def as_written(model, texts):
     Returns:
         List of str.
     """
-    tokenizer = model.target_preprocessor.tokenizer
-    if getattr(tokenizer, "lowercase", False):
-        texts = [text.lower() for text in texts]
+    tokenizer, found = model.target_preprocessor.tokenizer, tf.constant(texts, tf.string)
     if getattr(tokenizer, "strip_accents", False):
-        texts = [_without_accents(text) for text in texts]
-    return [" ".join(text.split()) for text in texts]
+        found = tensorflow_text.normalize_utf8(found, "NFD")
+        found = tf.strings.regex_replace(found, r"\p{Mn}", "")
+    if getattr(tokenizer, "lowercase", False):
+        found = tensorflow_text.case_fold_utf8(found)  # "ß" becomes "ss"
+    return [" ".join(text.decode().split()) for text in found.numpy()]
 
 
 def column_of(examples, name):
@@ -199,8 +201,3 @@ def _is_without_blanks(texts):
     letters = [letter for text in texts for letter in text if letter.isalpha()]
     found = sum(unicodedata.name(letter, "").startswith(_WITHOUT_BLANKS) for letter in letters)
     return 2 * found > len(letters)
-
-
-def _without_accents(text):
-    parts = unicodedata.normalize("NFD", text)
-    return "".join(part for part in parts if unicodedata.category(part) != "Mn")
