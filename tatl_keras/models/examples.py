@@ -29,8 +29,8 @@ def as_dataset(x, y=None, sample_weight=None, class_names=None):
         A dataset of `x`, `(x, y)` or `(x, y, sample_weight)`.
 
     Raises:
-        ValueError: `x` is none of these, has neither image nor text, has columns of different
-            lengths, or `y` holds a name that `class_names` lacks.
+        ValueError: `x` is none of these, is an empty list, has neither image nor text, has columns
+            of different lengths, or `y` holds a name that `class_names` lacks.
 
     Example:
 
@@ -86,7 +86,11 @@ def inputs_spec(dataset):
 def _columns(x):
     if isinstance(x, dict):
         return x
-    if isinstance(x, (list, tuple)) and x and all(isinstance(row, dict) for row in x):
+    if isinstance(x, (list, tuple)) and not x:
+        raise ValueError(
+            f"`x` must hold at least one example. Received: an empty {type(x).__name__}"
+        )
+    if isinstance(x, (list, tuple)) and all(isinstance(row, dict) for row in x):
         keys = sorted({key for row in x for key in row})
         return {key: [row.get(key) for row in x] for key in keys}
     raise ValueError(
@@ -137,7 +141,8 @@ def _image_dataset(images):
             f'`x["image"]` must hold paths of existing files. Received: {missing[:10]} '
             f"({len(missing)} of {len(paths)} are missing)"
         )
-    dataset = tf.data.Dataset.from_tensor_slices((tf.constant(contents), tf.constant(paths)))
+    columns = tf.constant(contents, tf.string), tf.constant(paths, tf.string)
+    dataset = tf.data.Dataset.from_tensor_slices(columns)
     return dataset.map(
         lambda content, path: tf.cond(
             tf.strings.length(path) > 0, lambda: tf.io.read_file(path), lambda: content

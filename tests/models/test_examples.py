@@ -90,7 +90,7 @@ def test_pictures_of_different_sizes_as_arrays(rng):
     [
         ("a picture", None, "of type str"),
         ({"image": b"x", "text": "y"}, None, "lists or arrays. Received: a single image"),
-        ([], None, "of type list"),
+        ([], None, "at least one example. Received: an empty list"),
         ({"caption": ["a"]}, None, r"x with \['caption'\]"),
         ({"text": ["a", "b"]}, [0], r"lengths \{'text': 2, 'y': 1\}"),
         ({"image": [3]}, None, "Received: int in row 0"),
@@ -116,3 +116,8 @@ def test_pathlib_paths_are_relative_to_the_working_directory(paths):
     assert [row["image"].numpy() for row in as_dataset({"image": relative})] == [
         path.read_bytes() for path in paths
     ]
+
+
+def test_columns_may_be_empty():
+    found = as_dataset({"image": [], "text": []})
+    assert list(found) == [] and found.element_spec["image"].dtype == tf.string
