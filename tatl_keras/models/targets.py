@@ -1,15 +1,15 @@
 """Texts that a model learns to write: from strings to what it is asked and told at each place."""
 
+import numpy as np
 import tensorflow as tf
-from absl import logging
 
 from tatl_keras.features import FeatureCache, encode_dataset
 from tatl_keras.features.sharing import worker_of
 from tatl_keras.models import static
 from tatl_keras.models.examples import as_dataset, inputs_spec
 from tatl_keras.models.pipeline import DEFAULT_BATCH_SIZE, of_one_size
+from tatl_keras.models.text_survey import survey
 
-_SURVEYED = 512  # texts at once
 _LEAST_COUNT = 2  # of a piece of the vocabulary: texts to learn from are few
 
 
@@ -26,7 +26,7 @@ def target_batches(
         batch_size: int or None, for examples that do not come in batches.
         shuffle: bool, a new order each epoch.
         seed: int, None or an `EpochOrder`.
-        learn: bool, learn the vocabularies that are missing, and say what of the targets is lost.
+        learn: bool, learn the vocabularies that are missing, and say what of the texts is lost.
         feature_cache: as `fit` takes it.
         verbose: 0 for silence.
 
@@ -160,52 +160,32 @@ def _encoded(model, examples, feature_cache, augmented, verbose):
 
 
 def _learn(model, examples):
-    """Learns missing vocabularies, and says what of the targets will not be learned."""
+    """Learns missing vocabularies, and says what of the texts will not be learned."""
     (source,) = model.encoders
-    if source == "text" and model.preprocessor.needs_vocabulary:
-        texts = _unbatched(examples.map(lambda x, *_: x["text"]))
-        model.preprocessor.adapt(texts, model.encoders["text"].vocabulary_size, _LEAST_COUNT)
-    texts = _unbatched(examples.map(lambda x, target, *_: target))
-    if model.target_preprocessor.needs_vocabulary:
-        model.target_preprocessor.adapt(texts, model.decoder.vocabulary_size, _LEAST_COUNT)
-        model.check_vocabulary()
-    _survey(model.target_preprocessor, texts, model.target)
-
-
-def _unbatched(texts):
-    return texts.unbatch() if texts.element_spec.shape.rank else texts
-
-
-def _survey(preprocessor, texts, name):
-    """Raises or warns where targets are empty, too long or not in the vocabulary."""
-    longest, unknown = preprocessor.sequence_length, _unknown_id(preprocessor.tokenizer)
-    rows = empty = cut = pieces = strange = 0
-    wider = type(preprocessor)(None, preprocessor.tokenizer, longest + 1)
-    for some in texts.batch(_SURVEYED):
-        found = {key: value.numpy() for key, value in wider.text_tensors(some).items()}
-        real = found["padding_mask"].astype(bool)
-        rows, empty = rows + len(real), empty + int((found["has_text"] == 0).sum())
-        cut += int(real[:, -1].sum())
-        pieces += int(real.sum()) - 2 * int(found["has_text"].sum())
-        strange += int((real & (found["token_ids"] == unknown)).sum())
-    if rows == empty:
+    target = (model.target, model.target_preprocessor, model.decoder)
+    read = {"text": [("text", model.preprocessor, model.encoders.get("text"))], "image": []}[source]
+    columns = _columns(examples, [name for name, *_ in read], model.target)
+    for name, preprocessor, part in [*read, target]:
+        if preprocessor.needs_vocabulary:
+            preprocessor.adapt(columns[name], part.vocabulary_size, _LEAST_COUNT)
+    model.check_vocabulary()
+    for name, preprocessor, _ in read:
+        survey(preprocessor, columns[name], name)
+    found = survey(model.target_preprocessor, columns[model.target], model.target)
+    if found.rows == found.empty:
         raise ValueError(
-            f'`x["{name}"]` must hold texts to learn from. Received: {rows} examples, none of '
-            "which has one."
-        )
-    if empty:
-        logging.warning("%d of %d examples have no text to learn and do not count.", empty, rows)
-    if cut:
-        logging.warning(
-            "%d of %d texts are longer than sequence_length=%d tokens and are cut there.",
-            cut, rows, longest,
-        )  # fmt: skip
-    if strange:
-        logging.warning(
-            "%.1f %% of the tokens are not in the vocabulary and can be learned by nobody.",
-            100 * strange / pieces,
+            f'`x["{model.target}"]` must hold texts to learn from. Received: {found.rows} '
+            "examples, none of which has one."
         )
 
 
-def _unknown_id(tokenizer):
-    return tokenizer.token_to_id(getattr(tokenizer, "oov_token", None) or "<unk>")
+def _columns(examples, names, target):
+    """Datasets of single strings, by name; the examples, pictures and all, are read once."""
+    pairs = examples.map(lambda x, y, *_: {**{name: x[name] for name in names}, target: y})
+    rows = [*pairs.as_numpy_iterator()]
+    return {
+        name: tf.data.Dataset.from_tensor_slices(
+            tf.constant([text for row in rows for text in np.ravel(row[name])], tf.string)
+        )
+        for name in [*names, target]
+    }

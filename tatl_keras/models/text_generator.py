@@ -20,7 +20,11 @@ from tatl_keras.models.recipe import writing_optimizer
 from tatl_keras.models.targets import source_batches, target_batches
 from tatl_keras.models.token_accuracy import TokenAccuracy
 from tatl_keras.models.token_crossentropy import TokenCrossentropy
-from tatl_keras.models.writing_checks import check_decoders, check_preprocessors
+from tatl_keras.models.writing_checks import (
+    check_decoders,
+    check_preprocessors,
+    check_vocabulary,
+)
 
 
 class TextGenerator(DistributedModel):
@@ -279,17 +283,11 @@ class TextGenerator(DistributedModel):
         return {"decoder": self.decoder} | backward
 
     def check_vocabulary(self):
-        """Raises a ValueError where the tokenizer has more tokens than a decoder."""
-        if self.target_preprocessor.needs_vocabulary:
-            return
-        size = self.target_preprocessor.tokenizer.vocabulary_size()
+        """Raises a ValueError where a tokenizer has more tokens than what reads or writes them."""
+        if self._source == "text":
+            check_vocabulary("text_encoder", self.text_encoder, self.preprocessor)
         for name, decoder in self._named_decoders().items():
-            if size > decoder.vocabulary_size:
-                raise ValueError(
-                    f"`{name}` must have at least as many tokens as the tokenizer. Received: "
-                    f"vocabulary_size={decoder.vocabulary_size}, {size} tokens of the tokenizer. "
-                    f"Make the decoder with vocabulary_size={size}."
-                )
+            check_vocabulary(name, decoder, self.target_preprocessor)
 
     def check_length(self, max_length=None):
         """The most tokens of a text, or a ValueError."""

@@ -44,3 +44,22 @@ def check_preprocessors(preprocessors):
             "start and end, such as `BertTokenizer`. "
             f"Received: {name} with tokenizer={type(tokenizer).__name__}"
         )
+
+
+def check_vocabulary(name, part, preprocessor):
+    """Raises a ValueError where a tokenizer has more tokens than what reads or writes them.
+
+    Args:
+        name: str, of the argument.
+        part: an encoder or a decoder with a `vocabulary_size`.
+        preprocessor: what has the tokenizer, whose vocabulary may still be missing.
+    """
+    if preprocessor.needs_vocabulary or part.vocabulary_size is None:
+        return
+    size = preprocessor.tokenizer.vocabulary_size()
+    if size > part.vocabulary_size:
+        raise ValueError(
+            f"`{name}` must have at least as many tokens as the tokenizer. Received: "
+            f"{name} with vocabulary_size={part.vocabulary_size}, {size} tokens of the tokenizer. "
+            f"Make it with vocabulary_size={size}."
+        )

@@ -7,8 +7,9 @@ import pytest
 import sentencepiece
 import tensorflow as tf
 
-from tatl_keras import data, models, zoo
+from tatl_keras import data, encoders, models, zoo
 from tatl_keras.data.detokenize import texts_of
+from tatl_keras.models.targets import target_batches
 from tests.models import writers
 
 
@@ -38,14 +39,43 @@ def test_sources_are_needed_to_write(translator):
         translator.generate({"image": [b""]})
 
 
-def test_what_is_not_learned_is_said(translator, caplog):
-    pairs = {"text": ["a", "b", "c", "d"], "target": ["a", "", "q a", " ".join("abcdefgh")]}
+def test_what_is_lost_of_source_and_target_is_said(translator, caplog):
+    pairs = {"text": ["a", "q b", "", "d"], "target": ["a", "", "q a", " ".join("abcdefgh")]}
     with caplog.at_level("WARNING"):
         translator.fit(pairs, verbose=0)
-    said = caplog.text
-    assert "1 of 4 examples have no text to learn" in said
-    assert "1 of 4 texts are longer than sequence_length=8" in said
-    assert "10.0 % of the tokens are not in the vocabulary" in said  # of a, q, a, and 7 that fit
+    assert [record.getMessage() for record in caplog.records] == [
+        "1 of 4 examples have nothing under 'text'.",
+        "25.0 % of the tokens under 'text' are not in the vocabulary and stand for nothing.",
+        "1 of 4 examples have nothing under 'target'.",
+        "1 of 4 texts under 'target' are longer than sequence_length=8 tokens and are cut there.",
+        # of a, q, a, and 7 that fit
+        "10.0 % of the tokens under 'target' are not in the vocabulary and stand for nothing.",
+    ]
+
+
+@pytest.mark.parametrize("in_batches", [False, True])
+def test_a_vocabulary_is_learned_from_one_look_at_the_pictures(in_batches):
+    model, looked, examples = zoo.build("test_efficientnet_lstm_caption"), [], writers.captions(5)
+
+    def look():
+        for image, text in zip(examples["image"], examples["text"], strict=True):
+            looked.append(text)
+            yield {"image": image, "text": text}
+
+    strings = dict.fromkeys(("image", "text"), tf.TensorSpec((), tf.string))
+    dataset = tf.data.Dataset.from_generator(look, output_signature=strings)
+    target_batches(model, dataset.batch(2) if in_batches else dataset, learn=True)
+    assert looked == examples["text"]
+    found = set(model.target_preprocessor.tokenizer.get_vocabulary())
+    assert set("".join(looked).replace(" ", "")) <= found
+
+
+def test_a_source_vocabulary_must_fit_its_encoder():
+    model = writers.translator()
+    encoder = encoders.build_text("lstm", vocabulary_size=9, units=3, embedding_dim=3)[0]
+    parts = ("decoder", "preprocessor", "target_preprocessor")
+    with pytest.raises(ValueError, match="`text_encoder` .* vocabulary_size=9, 13 tokens"):
+        models.Translator(encoder, **{part: getattr(model, part) for part in parts})
 
 
 def test_an_example_without_a_target_teaches_nothing():
