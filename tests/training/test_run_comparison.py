@@ -9,6 +9,8 @@ import scipy.stats
 import tensorflow as tf
 
 from tatl_keras import training
+from tatl_keras._shares import share_interval
+from tatl_keras.training import run_comparison_page
 from tatl_keras.training import run_comparison_words as words
 from tests.pages import check_alone, parse
 from tests.training.runs import VERSIONS, draw, write_run
@@ -171,6 +173,13 @@ def _read(run):
 def _web(source):
     encoded = source.partition(",")[2].rstrip("=")
     return encoded.replace("+", "-").replace("/", "_")
+
+
+@pytest.mark.parametrize(("right", "count"), [(8, 8), (60, 60), (0, 10)])
+def test_shares_at_the_ends_have_a_bar(right, count):
+    low, high = share_interval(right, count)
+    run = {"name": "a", "accuracy": right / count, "low": low, "high": high}
+    assert run_comparison_page._accuracies([run])
 
 
 def test_one_run_is_enough(folders, tmp_path):
