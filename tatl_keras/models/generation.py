@@ -16,7 +16,8 @@ class Generation:
     Attributes:
         text: str; "" where there was nothing to write about.
         valid: bool, whether there was something to write about: a readable picture, a text.
-        log_prob: float, sum of the log-probabilities of its tokens, the end token included.
+        log_prob: float, sum of the log-probabilities of its tokens, the end token included; 0.0
+            where there was nothing to write about, and so is `score`.
         score: float, what it was chosen by, see the sampler.
         finished: bool, whether it came to its end, and not to the limit of its length.
         tokens: tuple of str, the pieces it was written in, without the end token.
@@ -43,7 +44,7 @@ class Generation:
     grid: tuple | None = None
 
 
-def write(model, features, sampler, length, attended):
+def write(model, features, sampler, length, attended, first_row=0):
     """Writes texts about features; tensors in, tensors out.
 
     Args:
@@ -52,6 +53,7 @@ def write(model, features, sampler, length, attended):
         sampler: a sampler.
         length: int, most tokens of a text, end token included.
         attended: bool, whether to record attention.
+        first_row: the number of the first row, see `Sampler`.
 
     Returns:
         Dict of the sampler's results (B, N, …), and `valid` (B,): whether something of the memory
@@ -74,7 +76,7 @@ def write(model, features, sampler, length, attended):
     found = sampler(
         step, moving, tf.shape(memory)[0], start_id=start, end_id=end,
         pad_id=tokenizer.pad_token_id, length=length,
-        attended=memory.shape[1] if attended else None,
+        attended=memory.shape[1] if attended else None, first_row=first_row,
     )  # fmt: skip
     found = {name: value for name, value in found._asdict().items() if value is not None}
     return found | {"valid": tf.reduce_any(tf.cast(mask, tf.bool), axis=1)}
@@ -106,8 +108,8 @@ def generations(model, found, grid):
                 Generation(
                     text.decode(),
                     bool(valid),
-                    float(found["log_probs"][b, n]),
-                    float(found["scores"][b, n]),
+                    float(found["log_probs"][b, n]) if valid else 0.0,
+                    float(found["scores"][b, n]) if valid else 0.0,
                     bool(found["finished"][b, n]),
                     tuple(pieces[b, n, :count]) if valid else (),
                     attention if valid else None,

@@ -4,6 +4,7 @@ import keras
 import keras_hub
 import numpy as np
 import tensorflow as tf
+from keras import tree
 
 from tatl_keras.data.epoch_order import EpochOrder
 from tatl_keras.layers.checks import check_count
@@ -123,6 +124,7 @@ class TextGenerator(DistributedModel):
             ]
         kwargs.setdefault("jit_compile", False)  # on CPUs it costs more than it gains
         self._weights_in_training = None
+        self._writers.clear()  # made as it was compiled before
         super().compile(optimizer=optimizer, loss=loss, weighted_metrics=weighted_metrics, **kwargs)
         self.optimizer.build(self.trainable_variables)
 
@@ -238,11 +240,13 @@ class TextGenerator(DistributedModel):
         sampler = samplers.get(sampler)
         length = self.check_length(max_length)
         batches = source_batches(self, x, batch_size, feature_cache, verbose)
-        key = (repr(sampler.get_config()), type(sampler), length, return_details)
+        if batches.cardinality() == 0:
+            return []
+        key = (_identity(sampler), length, return_details)
         self.predict_function = self._writers.get(key)
         object.__setattr__(self, "_writing", (sampler, length, return_details))
         try:
-            found = super().predict(batches, verbose=verbose)
+            found = super().predict(_numbered(batches), verbose=verbose)
         finally:
             self._writers[key], self.predict_function = self.predict_function, None
             object.__setattr__(self, "_writing", None)
@@ -273,7 +277,8 @@ class TextGenerator(DistributedModel):
         return cls(**(config | built))
 
     def _write(self, x):
-        return write(self, self.encode(x, training=False), *self._writing)
+        features = self.encode(x, training=False)
+        return write(self, features, *self._writing, first_row=tf.reduce_min(x["row"]))
 
     def _decoders(self):
         return [*self._named_decoders().values()]
@@ -301,6 +306,22 @@ class TextGenerator(DistributedModel):
                 f"Received: max_length={max_length}"
             )
         return max_length
+
+
+def _identity(sampler):
+    """What tells samplers apart: class and config, or the sampler itself where it is a user's."""
+    ours = type(sampler) in samplers.registry.NAMES.values()
+    return (type(sampler), repr(sampler.get_config())) if ours else sampler
+
+
+def _numbered(batches):
+    """Batches with `row`, int32 (B,), the place of each row among all."""
+
+    def number(first, x):
+        rows = tf.shape(tree.flatten(x)[0])[0]
+        return first + rows, {**x, "row": first + tf.range(rows)}
+
+    return batches.scan(0, number).prefetch(tf.data.AUTOTUNE)
 
 
 def _check_no_labels(y):

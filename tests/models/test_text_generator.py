@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import tree
 
 from tatl_keras import models, zoo
 from tatl_keras.models import targets
@@ -82,10 +83,21 @@ def test_what_xla_compiles_writes_the_same(sampler):
     scramble(model)
     memory, mask = writers.features()
     asked = {"image_tokens": memory, "image_mask": mask}
-    texts = []
+    texts, step, seen = [], model.decoder.step, []
+
+    def look(*arguments):
+        seen.append(tf.executing_eagerly())
+        return step(*arguments)
+
+    model.decoder.step = look
     for how in ({"run_eagerly": True}, {"jit_compile": True}):
         model.compile(**how)
         texts.append(model.generate(asked, sampler=sampler, max_length=6, return_details=True))
+    assert seen == [True] * (len(seen) - 1) + [False]  # traced, and once
+    (writer,) = model._writers.values()
+    batch = {**asked, "row": np.arange(len(memory), dtype=np.int32)}
+    graph = writer.get_concrete_function([tree.map_structure(tf.constant, batch)]).graph
+    assert any(one.attr["_XlaMustCompile"].b for one in graph.as_graph_def().library.function)
     assert [one.tokens for one in texts[0]] == [one.tokens for one in texts[1]]
     logs = [[one.log_prob for one in rows] for rows in texts]
     np.testing.assert_allclose(*logs, atol=1e-5)
@@ -129,7 +141,7 @@ def test_where_there_is_no_picture_there_is_no_caption(captioner):
     images = [examples["image"][0], b"", examples["image"][1], None]
     found = model.generate({"image": images}, return_details=True)
     assert [one.valid for one in found] == [True, False, True, False]
-    assert found[1].text == "" and found[1].tokens == () and np.isfinite(found[1].log_prob)
+    assert (found[1].text, found[1].tokens, found[1].log_prob, found[1].score) == ("", (), 0, 0)
     alone = model.generate({"image": images[::2]})
     assert [found[0].text, found[2].text] == alone
 
@@ -160,6 +172,40 @@ def test_random_texts_are_decided_by_the_seed(captioner):
         model.generate(examples, sampler=models.RandomSampler(seed=seed)) for seed in (1, 1, 2)
     ]
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_random_texts_do_not_depend_on_batches(captioner):
+    model, examples = captioner
+    alike = {"image": [examples["image"][0]] * 5}
+    sampler = models.RandomSampler(seed=1, num_return=2)
+    whole = model.generate(alike, sampler=sampler)
+    assert len({text for row in whole for text in row}) == 10
+    for size in (1, 2, 3):
+        assert model.generate(alike, sampler=sampler, batch_size=size) == whole
+
+
+class Always(models.samplers.Sampler):
+    """Writes one token again and again; it says nothing of that in a config."""
+
+    def __init__(self, token_id):
+        self.token_id = token_id
+
+    def choose(self, index, log_probs, made):
+        token_ids = tf.fill(tf.shape(made.lengths), self.token_id)
+        return None, token_ids, made.log_probs + log_probs[:, self.token_id]
+
+
+def test_samplers_of_a_user_are_told_apart():
+    model = writers.random_captioner(decoder_of("transformer", num_layers=1))
+    memory, mask = writers.features()
+    asked = {"image_tokens": memory[:1], "image_mask": mask[:1]}
+    texts = [model.generate(asked, sampler=Always(token), max_length=2) for token in (5, 6)]
+    assert texts == [["a a"], ["b b"]]
+
+
+@pytest.mark.parametrize("nothing", [{"image": []}, {"image_tokens": np.zeros([0, 4, 8])}])
+def test_of_no_row_nothing_is_written(captioner, nothing):
+    assert captioner[0].generate(nothing) == []
 
 
 def test_several_texts_a_row(captioner):
@@ -246,14 +292,15 @@ def test_a_cache_teaches_the_same():
 def test_copying_and_reversing_are_learned(kind, turn):
     keras.utils.set_random_seed(0)
     model = writers.translator(kind)
-    model.compile(keras.optimizers.Adam(0.005, global_clipnorm=1.0))
-    pairs, asked = writers.reversal(2000), writers.reversal(200, seed=99)
-    for texts in (pairs, asked):
-        texts["target"] = [" ".join(text.split()[::turn]) for text in texts["text"]]
-    model.fit(pairs, epochs=8, batch_size=40, verbose=0)
-    written = model.generate({"text": asked["text"]})
-    right = np.mean([a == b for a, b in zip(written, asked["target"], strict=True)])
-    assert right >= 0.99
+    rates = keras.optimizers.schedules.CosineDecay(0.005, 500)
+    model.compile(keras.optimizers.Adam(rates, global_clipnorm=1.0))
+    rng = np.random.default_rng(0)
+    texts = rng.permutation(sorted(set(writers.sentences(3000))))
+    unseen, texts = texts[:200], rng.choice(texts[200:], 2000)
+    turned = [[" ".join(text.split()[::turn]) for text in some] for some in (unseen, texts)]
+    model.fit({"text": texts, "target": turned[1]}, epochs=10, batch_size=40, verbose=0)
+    written = model.generate({"text": unseen})
+    assert np.mean([a == b for a, b in zip(written, turned[0], strict=True)]) >= 0.99
 
 
 @pytest.mark.parametrize("kind", ["transformer", pytest.param("lstm", marks=pytest.mark.large)])

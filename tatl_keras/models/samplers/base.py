@@ -39,6 +39,7 @@ class Sampler:
         start_id, end_id, pad_id: ints in [0, V): the token before the first, the one that ends a
             sequence, and the one behind that.
         length: L, int of at least 1; the end token counts.
+        first_row: int32 without axes, the number of the first row where these are some of more.
         attended: S, int of at least 1, if attention is to be recorded; None for not.
 
     Returns:
@@ -65,13 +66,16 @@ class Sampler:
     beams = 1
     num_return = 1
 
-    def __call__(self, step, moving, rows, *, start_id, end_id, pad_id, length, attended=None):
+    def __call__(
+        self, step, moving, rows, *, start_id, end_id, pad_id, length, attended=None, first_row=0
+    ):  # fmt: skip
         ids = {"start_id": start_id, "end_id": end_id, "pad_id": pad_id}
         ids = {name: _check_id(name, value) for name, value in ids.items()}
         length = check_count("length", length)
         attended = None if attended is None else check_count("attended", attended)
         rows = _check_rows(rows)
-        made = loop.empty(rows * self.beams, pad_id=ids["pad_id"], length=length, attended=attended)
+        of = tf.repeat(first_row + tf.range(rows), self.beams)
+        made = loop.empty(of, pad_id=ids["pad_id"], length=length, attended=attended)
         made = loop.run(self.choose, step, moving, made, **ids)
 
         def returned(x):
@@ -93,7 +97,8 @@ class Sampler:
         Args:
             index: int32 without axes, the step.
             log_probs: float32 (R, V); of sequences that have ended, 0 for padding and -inf else.
-            made: what the R sequences are so far, with `log_probs`, `lengths` and `finished` (R,).
+            made: what the R sequences are so far, with `rows`, `log_probs`, `lengths` and
+                `finished` (R,).
 
         Returns:
             `(parents, token_ids, log_probs)` for R sequences: which sequence each of them

@@ -11,6 +11,7 @@ class Made(NamedTuple):
     """What R sequences are so far, with room for L tokens.
 
     Args:
+        rows: int32 (R,), the number of the row that a sequence is one of.
         token_ids: int32 (R, L), the padding token where none was made.
         log_probs: float32 (R,), -inf where there is no such sequence.
         lengths: int32 (R,), tokens made.
@@ -18,6 +19,7 @@ class Made(NamedTuple):
         attention: float32 (R, L, S), or () where it is not recorded.
     """
 
+    rows: tf.Tensor
     token_ids: tf.Tensor
     log_probs: tf.Tensor
     lengths: tf.Tensor
@@ -35,9 +37,11 @@ class Made(NamedTuple):
         return self.finished | ~self.possible
 
 
-def empty(count, *, pad_id, length, attended):
-    """`Made` of `count` sequences without a token; `attended` is S, or None."""
+def empty(rows, *, pad_id, length, attended):
+    """`Made` of a sequence without a token for each of `rows`; `attended` is S, or None."""
+    count = tf.size(rows)
     return Made(
+        rows=rows,
         token_ids=tf.fill([count, length], pad_id),
         log_probs=tf.zeros([count]),
         lengths=tf.zeros([count], tf.int32),
@@ -98,6 +102,7 @@ def _longer(made, index, token_ids, sums, attention, end_id, pad_id):
     if not isinstance(attention, tuple):
         attention = tf.where(here[:, :, None], attention[:, None], made.attention)
     made = Made(
+        rows=made.rows,
         token_ids=tf.where(here, token_ids[:, None], made.token_ids),
         log_probs=sums,
         lengths=made.lengths + tf.cast(written, tf.int32),
@@ -114,6 +119,7 @@ def _without_impossible(made, pad_id):
     if not isinstance(attention, tuple):
         attention = tf.where(possible[:, None, None], attention, 0)
     return Made(
+        rows=made.rows,
         token_ids=tf.where(possible[:, None], made.token_ids, pad_id),
         log_probs=made.log_probs,
         lengths=tf.where(possible, made.lengths, 0),

@@ -25,8 +25,9 @@ class RandomSampler(Sampler):
         token_ids_t+1 ~ q restricted to K ∩ P
 
     A token is drawn as argmax_v (log q(v) - log(-log u_v)) with u_v uniform in (0, 1). The u are a
-    function of the seed, the row, the sequence and the step alone: neither the number of rows nor
-    what the others draw changes them. A temperature near 0 gives what `GreedySampler` gives.
+    function of the seed, the row, the sequence and the step alone: neither the number of rows, nor
+    how they are batched or shared by replicas, nor what the others draw changes them. A temperature
+    near 0 gives what `GreedySampler` gives.
 
     `log_probs` and `scores` are those of the model's own distribution p, neither tempered nor cut.
 
@@ -82,9 +83,7 @@ class RandomSampler(Sampler):
     def choose(self, index, log_probs, made):
         tempered = log_probs - tf.reduce_max(log_probs, axis=1, keepdims=True)
         tempered, candidates = self._cut(tempered / self.temperature)
-        uniform = tf.random.stateless_uniform(
-            tf.shape(tempered), self._words(index), _FLOAT32.tiny, 1.0, alg="philox"
-        )
+        uniform = _uniform(tf.shape(tempered), self._words(index), made.rows, self.num_return)
         drawn = tf.argmax(tempered - tf.math.log(-tf.math.log(uniform)), 1, output_type=tf.int32)
         if candidates is not None:
             drawn = tf.gather(candidates, drawn, batch_dims=1)
@@ -118,6 +117,21 @@ class RandomSampler(Sampler):
             "num_return": self.num_return,
             "seed": self.seed,
         }
+
+
+def _uniform(shape, seed, rows, num_return):
+    """Uniform numbers (R, V), of each row the same whatever rows are with it.
+
+    Philox makes four numbers for each value of a counter, which begins here where it would be if
+    all rows before were there.
+    """
+    count = -(-shape[1] // 4)
+    key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
+    before = tf.cast(tf.reduce_min(rows), tf.uint64) * tf.cast(num_return * count, tf.uint64)
+    found = tf.raw_ops.StatelessRandomUniformV2(
+        shape=[shape[0], 4 * count], key=key, counter=counter + tf.stack([before, 0]), alg=1
+    )
+    return tf.maximum(found[:, : shape[1]], _FLOAT32.tiny)
 
 
 def _is_real(value):

@@ -59,7 +59,7 @@ class Writer(Subject):
         found = model.generate(rows, return_details=True)
         return {
             "texts": np.array([one.text for one in found]),
-            "log_probs": np.array([one.log_prob if one.valid else 0.0 for one in found]),
+            "log_probs": np.array([one.log_prob for one in found]),
             "valid": np.array([one.valid for one in found]),
         }
 

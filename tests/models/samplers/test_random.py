@@ -127,6 +127,18 @@ def test_a_row_draws_the_same_in_a_larger_batch():
     np.testing.assert_array_equal(again.token_ids[:3], whole.token_ids[:3])
 
 
+@pytest.mark.parametrize("cut", [{}, {"top_k": 7}, {"top_p": 0.9}])
+def test_a_row_draws_the_same_in_a_later_batch(cut):
+    model = Markov(11, 7, 5)
+    sampler = samplers.RandomSampler(num_return=3, seed=7, **cut)
+    whole = model.run(sampler)
+    for start in (1, 3):
+        part = model.run(sampler, slice(start, None), first_row=start)
+        np.testing.assert_array_equal(part.token_ids, whole.token_ids[start:])
+        other = model.run(sampler, slice(start, None))
+        assert (other.token_ids != part.token_ids).any()
+
+
 def test_without_a_seed_each_call_draws_anew():
     model = Markov(11, 7, 5)
     sampler = samplers.RandomSampler(num_return=3)
