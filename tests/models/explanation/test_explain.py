@@ -10,8 +10,6 @@ import tensorflow as tf
 
 from tatl_keras import data, zoo
 from tatl_keras.models.explanation.answers import Answers, functions_of
-from tatl_keras.models.explanation.explain import _players
-from tatl_keras.models.explanation.game import Game
 from tatl_keras.models.explanation.maps import maps_of
 from tatl_keras.models.explanation.players import Text
 from tatl_keras.models.explanation.rollout import attention_scores
@@ -131,39 +129,6 @@ def test_maps_and_grades(found):
         assert isinstance(grades["refused"], bool)
         unknown = grades["random_weights_correlation"] is None
         assert bool(grades["reason"]) == (grades["refused"] or unknown)
-
-
-def test_grades_are_those_of_the_weights_as_they_are(raw):
-    """What was explained before the head changed leaves nothing behind."""
-    model = built("test_bert_text_only", raw)
-    options = {"samples": 40, "class_name": 1, "verbose": 0}
-    before = model.explain([{"text": TEXT}], **options)[0].grades
-    model.fit(raw, [0, 1, 2, 0, 1, 2, 0, 1], epochs=1, verbose=0)
-    kernel = np.random.default_rng(1).normal(0, 0.1, model.head.kernel.shape)
-    model.head.kernel.assign(kernel)
-    after = model.explain([{"text": TEXT}], **options)[0].grades
-    model._keep(_explaining=None)  # as if nothing had been explained
-    assert after == model.explain([{"text": TEXT}], **options)[0].grades
-    assert after != before
-
-
-def test_pictures_are_encoded_in_parts(model, rows, monkeypatch):
-    """Of many coalitions, as of few of them at once."""
-    shown, encode = [], Answers.encode
-
-    def counted(self, modality, inputs, there):
-        shown.append((modality, len(there)))
-        return encode(self, modality, inputs, there)
-
-    monkeypatch.setattr(Answers, "encode", counted)
-    picture, text = _players(model, rows[0], (4, 4))
-    members = np.random.default_rng(0).random((75, 16)) < 0.5
-    game, each = Game(Answers(model), picture, text), Game(Answers(model), picture, text)
-    words = np.ones((75, text.count), bool)
-    found = game.values(members, words)
-    assert shown == [("image", 32), ("image", 32), ("image", 11), ("text", 1)]
-    expected = [each.values(some[None], words[:1])[0] for some in members]
-    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_classes_by_number_name_and_array(model, rows):
