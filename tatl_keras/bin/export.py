@@ -7,14 +7,14 @@
 Pictures go in as bytes and texts as strings. --output is the folder of the model's versions, and
 the export becomes the next one; or it ends in the version's number. The export is loaded in a new
 process that imports TensorFlow only and is asked about some examples; it appears when the answers
-are those of the model, to 1e-5.
+are those of the model: probabilities to 1e-5; texts to the letter, log-probabilities to 1e-4.
 
 If the training had a validation split, probabilities are calibrated on it, and it is replayed
 through the export: what the temperature, --bfloat16 and --quantize change is printed, and written
 to the export's MANIFEST.json.
 
-A model that writes is exported with its --sampler and --max_length, which requests cannot change;
-texts and log-probabilities are compared.
+A model that writes is exported with a --sampler and a --max_length, those of the training where
+none is given; requests cannot change them.
 
 --check exports nothing: it reads a SavedModel, also a foreign one, without running any of it, and
 prints a line for each thing that TensorFlow Serving 2.20 would stumble over. The exit status is 1
@@ -152,7 +152,7 @@ def _export_writer(workdir, config, output):
     """Exports a model that writes, tells what was found, prunes; returns the export's folder."""
     model, lossy = trained.load_model(workdir), _BFLOAT16.value or _QUANTIZE.value
     examples = writing_export.examples(config, model, _EXAMPLES.value)
-    options = _options(workdir, config) | sampler_flags.options()
+    options = _options(workdir, config) | sampler_flags.options(config)
     made, difference = writing_export.export_verified(
         model, output, examples, lossy=lossy, **options
     )

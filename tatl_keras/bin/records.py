@@ -140,11 +140,15 @@ def result(metrics, config):
     how = f"epochs: {metrics['epochs']}" if metrics["epochs"] else "solved"
     rows = [["training", took, f"{how}, {learned}"]]
     if metrics.get("soup"):
-        soup = metrics["soup"]
-        mean = "mean of epochs " + ", ".join(map(str, sorted(soup["epochs"])))
-        best = f"{max(soup['alone']):.1%} the best alone"
-        rows.append(["validation accuracy", f"{soup['accuracy']:.1%}", f"{mean}; {best}"])
+        rows.append(["validation accuracy", *soup(metrics)])
     return table(accuracy_rows(metrics) + rows)
+
+
+def soup(metrics):
+    """The validation accuracy of averaged weights, and what they are the mean of."""
+    found = metrics["soup"]
+    mean = "mean of epochs " + ", ".join(map(str, sorted(found["epochs"])))
+    return f"{found['accuracy']:.1%}", f"{mean}; {max(found['alone']):.1%} the best alone"
 
 
 def next_steps(config, workdir):

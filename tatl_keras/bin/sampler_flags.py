@@ -23,12 +23,21 @@ MAX_LENGTH = flags.DEFINE_integer(
 NAMES = (SAMPLER.name, NUM_BEAMS.name, MAX_LENGTH.name)
 
 
-def options():
-    """`sampler` and `max_length`, as `model.generate` takes them."""
-    samplers = tatl_keras.models.samplers
+def options(config=None):
+    """`sampler` and `max_length`, as `model.generate` takes them.
+
+    Args:
+        config: `config.json` of a run, whose flags hold where the command line has none; or `None`
+            for the defaults.
+    """
+    samplers, known = tatl_keras.models.samplers, config["flags"] if config else {}
+    sampler, num_beams, max_length = (
+        flag.value if flag.present else known.get(flag.name, flag.value)
+        for flag in (SAMPLER, NUM_BEAMS, MAX_LENGTH)
+    )
     make = {
         "greedy": samplers.GreedySampler,
-        "beam": lambda: samplers.BeamSampler(NUM_BEAMS.value),
+        "beam": lambda: samplers.BeamSampler(num_beams),
         "random": lambda: samplers.RandomSampler(seed=0),
     }
-    return {"sampler": make[SAMPLER.value](), "max_length": MAX_LENGTH.value}
+    return {"sampler": make[sampler](), "max_length": max_length}

@@ -13,7 +13,7 @@ from tatl_keras._files import write_whole
 from tatl_keras.bin import common, recipe_flags, records, sampler_flags, trained
 
 # Flags that mean nothing for one kind of model.
-_OF_CLASSIFIERS = ("head_solver", "class_texts", "weight_averaging", "text_from_class")
+_OF_CLASSIFIERS = ("head_solver", "class_texts", "text_from_class")
 _OF_WRITERS = (
     *(recipe_flags.LABEL_SMOOTHING.name, "target_column", "bidirectional"),
     *sampler_flags.NAMES,
@@ -87,7 +87,7 @@ def measure(workdir, config, known, model, report_path):
     start = time.monotonic()
     metrics, rows = training.measure_texts(
         model, examples, _learned(config), batch_size=common.BATCH_SIZE.value,
-        feature_cache="memory" if frozen else None, **sampler_flags.options(),
+        feature_cache="memory" if frozen else None, **sampler_flags.options(config),
     )  # fmt: skip
     seconds = {**known.get("seconds", {}), "evaluate": time.monotonic() - start}
     metrics |= {key: examples.summary[key] for key in ("split", "source", "fingerprint")}
@@ -115,8 +115,11 @@ def result(metrics, config):
     """The tables that end a training."""
     model = config["model"]
     learned = f"{model['trainable_parameters']:,} of {model['parameters']:,} parameters"
-    took = f"{metrics['fit_seconds']:.1f} s, epochs: {metrics['epochs']}, {learned}"
-    return f"{report(metrics)}\ntraining              {took}"
+    rows = [["training", f"{metrics['fit_seconds']:.1f} s, epochs: {metrics['epochs']}, {learned}"]]
+    if metrics.get("soup"):
+        share, chosen = records.soup(metrics)
+        rows.append(["validation accuracy", f"{share} of next tokens; {chosen}"])
+    return f"{report(metrics)}\n{records.table(rows)}"
 
 
 def _learned(config):

@@ -11,7 +11,7 @@ import tensorflow as tf
 from absl.testing import flagsaver
 
 from tatl_keras import data, models, training, zoo
-from tatl_keras.bin import common, fitting, train
+from tatl_keras.bin import common, evaluate, fitting, sampler_flags, train
 from tatl_keras.data import synthetic
 from tests.bin.conftest import read_json, read_lines, run_program, succeed
 from tests.bin.written_texts import cosine, recomputed, trigrams
@@ -181,10 +181,10 @@ def test_a_translator_is_evaluated_asked_and_exported(translator, pairs, tmp_pat
                                                       models_loaded_once):  # fmt: skip
     monkeypatch.chdir(tmp_path)
     how = TRANSLATE[1:]
-    succeed("evaluate", f"--workdir={translator}", *how, "--output=m.json")
+    succeed("evaluate", f"--workdir={translator}", "--output=m.json")
     found, known = read_json("m.json"), read_json(translator, "metrics.json")
-    assert all(found[score] == known[score] for score in SCORES)
-    out = succeed("export", f"--workdir={translator}", "--output=served/3", *how).out
+    assert all(found[name] == known[name] for name in (*SCORES, "sampler", "max_length"))
+    out = succeed("export", f"--workdir={translator}", "--output=served/3").out
     assert "log-probabilities" in out and "--text=TEXT" in out
     with open(pairs, newline="") as file:
         sources = [row["there"] for row in itertools.islice(csv.DictReader(file), 3)]
@@ -205,6 +205,34 @@ def test_a_translator_is_evaluated_asked_and_exported(translator, pairs, tmp_pat
     assert [r["text"] for r in read_lines("n.jsonl")] == [r["text"] for r in answers[0][:3]]
     outcome = run_program("predict", f"--model={translator}", "cat.jpg")
     assert outcome.status == 2 and "the model reads --text alone. Received: cat.jpg" in outcome.err
+
+
+def test_a_translator_ends_with_averaged_weights(pairs, tmp_path):
+    words = [*TRANSLATE, f"--data={pairs}", "--text_column=there", "--target_column=back"]
+    words += ["--epochs=3", "--validation_split=validation", "--weight_averaging=greedy_soup"]
+    out = succeed("train", *words, f"--workdir={tmp_path / 'run'}").out
+    soup = read_json(tmp_path / "run", "metrics.json")["soup"]
+    history = training.read_history(tmp_path / "run" / "history.csv")
+    assert soup["accuracy"] >= max(history["val_accuracy"])
+    assert f"validation accuracy  {soup['accuracy']:.1%} of next tokens; mean of epochs" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "sampler", "max_length"),
+    [
+        ([], ("BeamSampler", 3), 9),
+        (["--sampler=greedy"], ("GreedySampler", None), 9),
+        (["--num_beams=5", "--max_length=4"], ("BeamSampler", 5), 4),
+    ],
+)
+def test_flags_of_the_run_hold_where_none_is_given(words, sampler, max_length):
+    config = {"flags": {"sampler": "beam", "num_beams": 3, "max_length": 9}}
+    with flagsaver.flagsaver():
+        common.parse(["tatl-evaluate", *words], evaluate)
+        found = sampler_flags.options(config)
+    made = found["sampler"]
+    assert (type(made).__name__, made.get_config().get("num_beams")) == sampler
+    assert found["max_length"] == max_length
 
 
 def test_smoke_builds_every_kind_of_model_that_writes(monkeypatch, tmp_path):
@@ -241,7 +269,6 @@ def test_names_of_emoji_are_data(tmp_path):
     [
         ([*CAPTION, "--head_solver=exact"], "--head_solver must be left out for a model that writ"),
         ([*CAPTION, "--class_texts=names"], "Received: names"),
-        ([*TRANSLATE, "--weight_averaging=greedy_soup", "--validation_split=v"], "greedy_soup"),
         (["--model=test_efficientnet_bert_concat", "--num_beams=3"],
          "--num_beams must be left out for a model that classifies. Received: 3"),
         (["--model=test_efficientnet_bert_concat", "--label_smoothing=0.3"], "Received: 0.3"),
