@@ -49,7 +49,7 @@ def export_verified(model, output, rows, *, lossy, sampler, max_length, **option
         else:
             written = model.generate({about: rows}, return_details=True, **how)
             texts = [[one.text] for one in written]
-            log_probs = [[one.log_prob if one.valid else 0.0] for one in written]
+            log_probs = [[one.log_prob] for one in written]
         name = {"image": "image_bytes", "text": "text"}[about]
         difference = tatl_keras.serving.verify_texts(place.beside, {name: rows}, texts, log_probs)
     return place.path, difference

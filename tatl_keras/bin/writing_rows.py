@@ -21,7 +21,7 @@ def check(predictor, pictures, texts):
     if wrong:
         reads = {"image": "pictures", "text": "--text"}[about]
         raise app.UsageError(f"the model reads {reads} alone. Received: {wrong[0]}")
-    if isinstance(predictor.model, tatl_keras.serving.LoadedWriter):
+    if _is_exported(predictor):
         writing.refuse(sampler_flags.NAMES, "an exported model, which has its own")
 
 
@@ -37,10 +37,12 @@ def rows_of(predictor, examples, batch_size):
         A list of dicts in the order of the examples; those that could not be read come last, with
         `id` and `error`.
     """
-    about, ids, rows = predictor.writes_about, iter(examples.ids), []
-    for batch in examples.batch(_BATCHES * batch_size).as_numpy_iterator():
-        for row in _written(predictor.model, about, list(batch[about]), batch_size):
-            rows.append({"id": next(ids), **row})
+    ask = _asked if _is_exported(predictor) else _generated
+    found = zip(examples.ids, ask(predictor, examples, batch_size), strict=True)
+    rows = [
+        {"id": name, "text": text, "log_prob": log_prob, "valid": valid}
+        for name, (text, log_prob, valid) in found
+    ]
     skipped = examples.summary.get("skipped", [])
     return rows + [{"id": row["id"], "error": row["reason"]} for row in skipped]
 
@@ -58,17 +60,21 @@ def table(rows):
     return records.table(lines)
 
 
-def _written(model, about, raw, batch_size):
-    """Dicts with `text`, `log_prob` and `valid`."""
-    if isinstance(model, tatl_keras.serving.LoadedWriter):
-        answer = model.answer(raw, batch_size)
-        columns = zip(answer["texts"], answer["log_probs"], answer["valid"], strict=True)
-        found = [(texts[0].decode(), float(logs[0]), bool(valid)) for texts, logs, valid in columns]
-    else:
-        options = sampler_flags.options() | {"batch_size": batch_size, "return_details": True}
-        written = model.generate({about: raw}, **options)
-        found = [(one.text, one.log_prob, one.valid) for one in written]
-    return [
-        {"text": text, "log_prob": log_prob if valid else 0.0, "valid": valid}
-        for text, log_prob, valid in found
-    ]
+def _asked(predictor, examples, batch_size):
+    """Yields text, log-probability and whether there was something to write about, of exports."""
+    for batch in examples.batch(_BATCHES * batch_size).as_numpy_iterator():
+        answer = predictor.model.answer(list(batch[predictor.writes_about]), batch_size)
+        columns = answer["texts"], answer["log_probs"], answer["valid"]
+        for texts, logs, valid in zip(*columns, strict=True):
+            yield texts[0].decode(), float(logs[0]), bool(valid)
+
+
+def _generated(predictor, examples, batch_size):
+    """The same of models."""
+    options = sampler_flags.options(predictor.config) | {"batch_size": batch_size}
+    for one in predictor.model.generate(examples, return_details=True, **options):
+        yield one.text, one.log_prob, one.valid
+
+
+def _is_exported(predictor):
+    return isinstance(predictor.model, tatl_keras.serving.LoadedWriter)
