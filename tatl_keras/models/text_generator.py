@@ -4,11 +4,9 @@ import keras
 import keras_hub
 import numpy as np
 import tensorflow as tf
-from keras import tree
 
 from tatl_keras.data.epoch_order import EpochOrder
-from tatl_keras.layers.checks import check_count
-from tatl_keras.models import replica, samplers
+from tatl_keras.models import replica, samplers, writing_checks
 from tatl_keras.models.checks import check_compiled_weights
 from tatl_keras.models.distributed import DistributedModel
 from tatl_keras.models.export_writer import export
@@ -18,14 +16,9 @@ from tatl_keras.models.naming_pictures import naming_pictures
 from tatl_keras.models.pipeline import DEFAULT_BATCH_SIZE
 from tatl_keras.models.progress import Progress
 from tatl_keras.models.recipe import writing_optimizer
-from tatl_keras.models.targets import source_batches, target_batches
+from tatl_keras.models.targets import numbered, source_batches, target_batches
 from tatl_keras.models.token_accuracy import TokenAccuracy
 from tatl_keras.models.token_crossentropy import TokenCrossentropy
-from tatl_keras.models.writing_checks import (
-    check_decoders,
-    check_preprocessors,
-    check_vocabulary,
-)
 
 
 class TextGenerator(DistributedModel):
@@ -65,16 +58,11 @@ class TextGenerator(DistributedModel):
         setattr(self, f"{self._source}_encoder", encoder)
         self.decoder, self.backward_decoder = decoder, backward_decoder
         self.target = target
-        for name, value in (
-            ("preprocessor", preprocessor),
-            ("target_preprocessor", target_preprocessor),
-        ):
+        held = {"preprocessor": preprocessor, "target_preprocessor": target_preprocessor}
+        for name, value in held.items():
             object.__setattr__(self, name, value)  # they run on the host, past Keras's tracking
         object.__setattr__(self, "_writers", {})
-        names = [n for n in ("preprocessor", "target_preprocessor") if n in self._parts]
-        check_preprocessors({name: getattr(self, name) for name in names})
-        check_decoders(self._named_decoders(), target_preprocessor.sequence_length - 1)
-        self.check_vocabulary()
+        writing_checks.check_parts({name: getattr(self, name) for name in self._parts})
         self.build()
         if compile:
             self.compile()
@@ -97,7 +85,7 @@ class TextGenerator(DistributedModel):
     def build(self, input_shape=None):
         if not self.built:
             shape = (None, None, self.encoders[self._source].output_dim)
-            for decoder in self._decoders():
+            for decoder in self._decoders().values():
                 if not decoder.built:
                     decoder.build((None, None), shape)
             self.built = True
@@ -148,7 +136,7 @@ class TextGenerator(DistributedModel):
         ids = inputs["token_ids"]
         if not self.bidirectional:
             return self.decoder(ids, *memory, training=training)
-        pairs = enumerate(self._decoders())
+        pairs = enumerate(self._decoders().values())
         both = [decoder(ids[:, i], *memory, training=training) for i, decoder in pairs]
         return keras.ops.stack(both, axis=1)
 
@@ -182,7 +170,7 @@ class TextGenerator(DistributedModel):
                 encoder is not frozen though `feature_cache` is given; weights were frozen or
                 unfrozen since `compile`.
         """
-        _check_no_labels(y)
+        writing_checks.check_no_labels(y)
         check_compiled_weights(self)
         order = EpochOrder(self._agree(int(np.random.randint(2**31))))
         rest = {"batch_size": batch_size, "feature_cache": feature_cache, "verbose": verbose}
@@ -202,7 +190,7 @@ class TextGenerator(DistributedModel):
     def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", feature_cache=None,
                  **kwargs):  # fmt: skip
         """Loss and metrics of the right words, given the right words so far; as `fit`'s."""
-        _check_no_labels(y)
+        writing_checks.check_no_labels(y)
         rest = {"batch_size": batch_size, "feature_cache": feature_cache, "verbose": verbose}
         return super().evaluate(target_batches(self, x, **rest), verbose=verbose, **kwargs)
 
@@ -246,7 +234,7 @@ class TextGenerator(DistributedModel):
         self.predict_function = self._writers.get(key)
         object.__setattr__(self, "_writing", (sampler, length, return_details))
         try:
-            found = super().predict(_numbered(batches), verbose=verbose)
+            found = super().predict(numbered(batches), verbose=verbose)
         finally:
             self._writers[key], self.predict_function = self.predict_function, None
             object.__setattr__(self, "_writing", None)
@@ -281,52 +269,21 @@ class TextGenerator(DistributedModel):
         return write(self, features, *self._writing, first_row=tf.reduce_min(x["row"]))
 
     def _decoders(self):
-        return [*self._named_decoders().values()]
-
-    def _named_decoders(self):
         backward = {"backward_decoder": self.backward_decoder} if self.bidirectional else {}
         return {"decoder": self.decoder} | backward
 
     def check_vocabulary(self):
         """Raises a ValueError where a tokenizer has more tokens than what reads or writes them."""
-        if self._source == "text":
-            check_vocabulary("text_encoder", self.text_encoder, self.preprocessor)
-        for name, decoder in self._named_decoders().items():
-            check_vocabulary(name, decoder, self.target_preprocessor)
+        writing_checks.check_vocabularies({name: getattr(self, name) for name in self._parts})
 
     def check_length(self, max_length=None):
         """The most tokens of a text, or a ValueError."""
-        longest = self.decoder.max_length
         if max_length is None:
             max_length = self.target_preprocessor.sequence_length - 1
-        max_length = check_count("max_length", max_length)
-        if longest is not None and max_length > longest:
-            raise ValueError(
-                f"`max_length` must be at most {longest}, the decoder's places. "
-                f"Received: max_length={max_length}"
-            )
-        return max_length
+        return writing_checks.check_length(max_length, self.decoder.max_length)
 
 
 def _identity(sampler):
     """What tells samplers apart: class and config, or the sampler itself where it is a user's."""
     ours = type(sampler) in samplers.registry.NAMES.values()
     return (type(sampler), repr(sampler.get_config())) if ours else sampler
-
-
-def _numbered(batches):
-    """Batches with `row`, int32 (B,), the place of each row among all."""
-
-    def number(first, x):
-        rows = tf.shape(tree.flatten(x)[0])[0]
-        return first + rows, {**x, "row": first + tf.range(rows)}
-
-    return batches.scan(0, number).prefetch(tf.data.AUTOTUNE)
-
-
-def _check_no_labels(y):
-    if y is not None:
-        raise ValueError(
-            "`y` must be None: the texts to write are part of `x`. "
-            f"Received: y of type {type(y).__name__}"
-        )

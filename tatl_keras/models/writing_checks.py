@@ -3,12 +3,71 @@
 import keras_hub
 
 from tatl_keras.data.preprocessing import Preprocessor
+from tatl_keras.layers.checks import check_count
 from tatl_keras.models.decoders.base import Decoder
 
 _PIECES = (keras_hub.tokenizers.WordPieceTokenizer, keras_hub.tokenizers.SentencePieceTokenizer)
 
 
-def check_decoders(decoders, length):
+def check_parts(parts):
+    """Raises a ValueError where a part is of another kind, or does not fit the others.
+
+    Args:
+        parts: dict from the name of an argument to the part, the target's preprocessor last.
+    """
+    preprocessors = {name: part for name, part in parts.items() if name.endswith("preprocessor")}
+    _check_preprocessors(preprocessors)
+    length = [*preprocessors.values()][-1].sequence_length - 1
+    _check_decoders(_decoders(parts), length)
+    check_vocabularies(parts)
+
+
+def check_vocabularies(parts):
+    """Raises a ValueError where a tokenizer has more tokens than what reads or writes them.
+
+    Args:
+        parts: as of `check_parts`.
+    """
+    if "text_encoder" in parts:
+        _check_vocabulary("text_encoder", parts["text_encoder"], parts["preprocessor"])
+    target = parts.get("target_preprocessor", parts["preprocessor"])
+    for name, decoder in _decoders(parts).items():
+        _check_vocabulary(name, decoder, target)
+
+
+def check_length(max_length, longest):
+    """Returns `max_length`, or raises a ValueError where a decoder has not so many places.
+
+    Args:
+        max_length: the most tokens of a text.
+        longest: int, the decoder's places, or `None` for no limit.
+    """
+    max_length = check_count("max_length", max_length)
+    if longest is not None and max_length > longest:
+        raise ValueError(
+            f"`max_length` must be at most {longest}, the decoder's places. "
+            f"Received: max_length={max_length}"
+        )
+    return max_length
+
+
+def check_no_labels(y):
+    """Raises a ValueError where there are labels."""
+    if y is not None:
+        raise ValueError(
+            "`y` must be None: the texts to write are part of `x`. "
+            f"Received: y of type {type(y).__name__}"
+        )
+
+
+def _decoders(parts):
+    backward = parts.get("backward_decoder")
+    return {"decoder": parts["decoder"]} | (
+        {} if backward is None else {"backward_decoder": backward}
+    )
+
+
+def _check_decoders(decoders, length):
     """Raises a ValueError where a decoder is none, or too short.
 
     Args:
@@ -25,7 +84,7 @@ def check_decoders(decoders, length):
             )
 
 
-def check_preprocessors(preprocessors):
+def _check_preprocessors(preprocessors):
     """Raises a ValueError where there is none, or where the target's cannot take what is written.
 
     Args:
@@ -46,7 +105,7 @@ def check_preprocessors(preprocessors):
         )
 
 
-def check_vocabulary(name, part, preprocessor):
+def _check_vocabulary(name, part, preprocessor):
     """Raises a ValueError where a tokenizer has more tokens than what reads or writes them.
 
     Args:
