@@ -250,10 +250,8 @@ class TextAssistedClassifier(DescribedClasses, DistributedModel):
             )  # fmt: skip
 
     @naming_pictures
-    def evaluate(
-        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None,
-        feature_cache=None, **kwargs,
-    ):  # fmt: skip
+    def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None,
+                 feature_cache=None, **kwargs):  # fmt: skip
         """Loss and metrics on raw examples; arguments as `fit`'s and `keras.Model.evaluate`'s."""
         options = {"batch_size": batch_size, "feature_cache": feature_cache, "verbose": verbose}
         prepared = inputs_of(self, x, y, sample_weight, **options)

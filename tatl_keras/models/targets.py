@@ -2,6 +2,7 @@
 
 import numpy as np
 import tensorflow as tf
+from keras import tree
 
 from tatl_keras.features import FeatureCache, encode_dataset
 from tatl_keras.features.sharing import worker_of
@@ -104,6 +105,16 @@ def source_batches(model, x, batch_size, feature_cache, verbose):
     if feature_cache is None:
         return model.preprocessor.dataset(examples, size, modalities=[source])
     return _encoded(model, examples, feature_cache, False, verbose).dataset(size)
+
+
+def numbered(batches):
+    """Batches of dicts with `row`, int32 (B,), the place of each row among all."""
+
+    def number(first, x):
+        rows = tf.shape(tree.flatten(x)[0])[0]
+        return first + rows, {**x, "row": first + tf.range(rows)}
+
+    return batches.scan(0, number).prefetch(tf.data.AUTOTUNE)
 
 
 def _source_and_target(model, examples):
