@@ -82,7 +82,7 @@ class Attention(keras.layers.Layer):
     ... )
     >>> tuple(fused.shape), tuple(scores.shape)
     ((2, 7, 4), (2, 7, 5))
-    >>> scores[:, 0].numpy().tolist()
+    >>> scores[:, 0].numpy().round(6).tolist()
     [[0.5, 0.5, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, 0.0]]
 
     Reference:
