@@ -97,7 +97,8 @@ def main(arguments):
         if not single:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             paths = paths or explain_outputs.inside(folder)
-        options["class_name"] = _known(options["class_name"], predictor.model.class_names)
+        if not predictor.writes_about:
+            options["class_name"] = _known(options["class_name"], predictor.model.class_names)
         _explain(predictor, examples, paths, single, options)
     if common.OUTPUT.value:
         print(f"{'' if single else chr(10)}Written: {', '.join(paths)}")
