@@ -23,9 +23,9 @@ def encoded_batches(values, modality, encoder, preprocessor, cache, parts, batch
     """Yields the features of values, a batch at a time.
 
     Every batch has `batch_size` rows when the encoder sees it, rounded up to a multiple of 8 and
-    filled up with zeros. So features do not depend on which examples come together, bit for bit on
-    processors with AVX-512: with other numbers of rows, and elsewhere in other places of a batch,
-    kernels sum some rows in another order.
+    filled up with zeros. So features do not depend on which examples come together, bit for bit:
+    with other numbers of rows CPU kernels sum some rows in another order, and on some processors
+    also in other places of a batch.
 
     Args:
         values: list of what `rows.value_of` gives.

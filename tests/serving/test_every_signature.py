@@ -44,7 +44,7 @@ def test_a_row_alone_and_rows_in_another_order(loaded, asked, answers, rng):
     for name, feed in asked.items():
         for rows in ([0], [3], [6], rng.permutation(7), [5, 0, 0]):
             answer = ask(loaded.signatures[name], rows_of(feed, rows))
-            compare(answer, rows_of(answers[name], rows), atol=5e-6)  # of values up to 8
+            compare(answer, rows_of(answers[name], rows), atol=1e-6)
 
 
 def test_a_session_answers_alike_and_in_threads(directory, asked, answers):
