@@ -52,6 +52,7 @@ footer { margin-top: 3rem; border-top: 1px solid #d0d7de; padding-top: .75rem; }
   .wide img { min-width: 0 !important; }
 }
 """
+LEAST_WIDTH = 720  # pixels below which a drawing scrolls, so that its words stay readable
 # Even if something slipped through: the browser loads nothing and runs nothing.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")

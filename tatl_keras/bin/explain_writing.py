@@ -12,7 +12,6 @@ from tatl_keras.bin import records, sampler_flags, writing, writing_rows
 
 _OF_CLASSIFIERS = ("class_name", "regions", "samples", "grade")
 _DIGITS = 6
-_LEAST_WIDTH = 720  # pixels below which a picture scrolls, so that its words stay readable
 _MEANING = {
     "image": "How the attention was spread over the regions of a picture while each word was "
     "written.",
@@ -156,6 +155,6 @@ def _page(found, total, source):
         said = [f"{one['id']}: {one['generation'].text or '(no words)'}"]
         said += [f"reference: {one['reference']}"] if one["reference"] else []
         alt = f"Attention for each word of “{one['generation'].text}”."
-        figures.append(_html.figure(_picture(one, "png"), alt, "; ".join(said), _LEAST_WIDTH))
+        figures.append(_html.figure(_picture(one, "png"), alt, "; ".join(said), _html.LEAST_WIDTH))
     summary = f"{len(found):,} of {total:,} examples, spread evenly. {_MEANING[source]}"
     return _html.page("Where it looked", *figures, summary=summary, footer=_FOOTER)

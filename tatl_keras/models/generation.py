@@ -57,7 +57,8 @@ def write(model, features, sampler, length, attended, first_row=0):
 
     Returns:
         Dict of the sampler's results (B, N, …), and `valid` (B,): whether something of the memory
-        is real. Without attention that entry is missing.
+        is real; where it is not, log-probabilities and scores are 0. Without attention that entry
+        is missing.
     """
     memory, mask = model.memory(features)
     tokenizer = model.target_preprocessor.tokenizer
@@ -79,7 +80,10 @@ def write(model, features, sampler, length, attended, first_row=0):
         attended=memory.shape[1] if attended else None, first_row=first_row,
     )  # fmt: skip
     found = {name: value for name, value in found._asdict().items() if value is not None}
-    return found | {"valid": tf.reduce_any(tf.cast(mask, tf.bool), axis=1)}
+    valid = tf.reduce_any(tf.cast(mask, tf.bool), axis=1)
+    for name in ("log_probs", "scores"):
+        found[name] = tf.where(valid[:, None], found[name], 0.0)
+    return found | {"valid": valid}
 
 
 def texts_written(model, found):
@@ -108,8 +112,8 @@ def generations(model, found, grid):
                 Generation(
                     text.decode(),
                     bool(valid),
-                    float(found["log_probs"][b, n]) if valid else 0.0,
-                    float(found["scores"][b, n]) if valid else 0.0,
+                    float(found["log_probs"][b, n]),
+                    float(found["scores"][b, n]),
                     bool(found["finished"][b, n]),
                     tuple(pieces[b, n, :count]) if valid else (),
                     attention if valid else None,

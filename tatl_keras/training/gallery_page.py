@@ -35,7 +35,6 @@ _FOOTER = (
     "over all orders in which they could be shown; vermillion for the class, blue against it. ≈0 "
     "is not told from zero by the sampling. A map that random weights would draw alike is refused."
 )
-_LEAST_WIDTH = 720  # pixels below which a picture scrolls, so that its words stay readable
 
 
 def gallery_page(found, chosen, logits, without_text, labels):
@@ -68,7 +67,10 @@ def gallery_page(found, chosen, logits, without_text, labels):
 
 def _cell(one, picture, logits, without_text):
     return _html.figure(
-        picture, describe(one["explanation"]), _caption(one, logits, without_text), _LEAST_WIDTH
+        picture,
+        describe(one["explanation"]),
+        _caption(one, logits, without_text),
+        _html.LEAST_WIDTH,
     )
 
 

@@ -2,7 +2,6 @@
 
 import os
 
-from tatl_keras import _html
 from tatl_keras._files import write_whole
 from tatl_keras.training import report_answers as answers
 from tatl_keras.training import report_setup as setup
@@ -83,15 +82,7 @@ def _page(config, metrics, parts):
         f"{metrics['num_examples']:,} of the {metrics['split']} split. Always answering "
         f"“{majority['class']}” would be right for {majority['accuracy']:.1%}."
     )
-    if metrics.get("source"):
-        summary += f" Asked: {metrics['split']} of {metrics['source']}."
-    return _html.page(
-        f"{config['model']['name']}: {metrics['accuracy']:.1%} right",
-        *parts,
-        summary=summary,
-        footer=f"Written by tatl_keras {config['versions']['tatl_keras']}. This page needs no "
-        "other file and no network.",
-    )
+    return setup.page(config, metrics, f"{metrics['accuracy']:.1%} right", summary, parts)
 
 
 def _check_same(examples, predictions):

@@ -20,6 +20,29 @@ _INPUTS = {
 }
 
 
+def page(config, metrics, title, summary, parts):
+    """The page of a run.
+
+    Args:
+        config, metrics: dicts of its `config.json` and `metrics.json`.
+        title: str, how good the model is, behind its name.
+        summary: str, the first paragraph; what else was asked than the run's own data is added.
+        parts: list of str, HTML.
+
+    Returns:
+        A str.
+    """
+    if metrics.get("source"):
+        summary += f" Asked: {metrics['split']} of {metrics['source']}."
+    return _html.page(
+        f"{config['model']['name']}: {title}",
+        *parts,
+        summary=summary,
+        footer=f"Written by tatl_keras {config['versions']['tatl_keras']}. This page needs no "
+        "other file and no network.",
+    )
+
+
 def warning(config):
     """What stands above a trial run."""
     if not config["smoke"]:

@@ -144,15 +144,7 @@ def _page(config, metrics, parts):
         f"{metrics['num_examples']:,} of the {metrics['split']} split that have a text. The text "
         f"of the nearest training example would have a chrF of {nearest:.1f}."
     )
-    if metrics.get("source"):
-        summary += f" Asked: {metrics['split']} of {metrics['source']}."
-    return _html.page(
-        f"{config['model']['name']}: chrF {chrf:.1f}",
-        *parts,
-        summary=summary,
-        footer=f"Written by tatl_keras {config['versions']['tatl_keras']}. This page needs no "
-        "other file and no network.",
-    )
+    return setup.page(config, metrics, f"chrF {chrf:.1f}", summary, parts)
 
 
 def _result(metrics):

@@ -60,8 +60,8 @@ def written(texts, found):
         found: dict of what `generation.write` gives.
 
     Returns:
-        Dict of `texts`, `log_probs` and `scores` (B, N), and `valid` (B,). Numbers are 0 where a
-        row is not valid, and always finite: where no N-th text is possible they are the least.
+        Dict of `texts`, `log_probs` and `scores` (B, N), and `valid` (B,). Numbers are always
+        finite: where no N-th text is possible they are the least.
 
     Example:
 
@@ -70,9 +70,6 @@ def written(texts, found):
     >>> written(tf.constant([["a cat", ""]]), found)["log_probs"].numpy().tolist()
     [[-1.5, -3.4028234663852886e+38]]
     """
-    valid = found["valid"]
-    numbers = {
-        name: tf.where(valid[:, None], tf.maximum(found[name], tf.float32.min), 0.0)
-        for name in ("log_probs", "scores")
-    }
-    return {"texts": texts, **numbers, "valid": valid}
+    names = ("log_probs", "scores")
+    numbers = {name: tf.maximum(found[name], tf.float32.min) for name in names}
+    return {"texts": texts, **numbers, "valid": found["valid"]}
