@@ -21,9 +21,10 @@ def inference_function(encoder, *, dtype="float32", jit_compile=False, outputs=_
     (`fold_batch_norm`), which changes float32 outputs by some 1e-6 of their largest value, and
     `dtype="bfloat16"` rounds the weights and the result of every layer to 8 bits.
 
-    Rows do not mix, and on a CPU, in batches of a multiple of 8, no bit of a row's outputs depends
-    on the other rows nor on its place among them. (With other sizes the matrix kernels add up the
-    last rows in another order.)
+    Rows do not mix, and in batches of a multiple of 8 no bit of a row's outputs depends on the
+    other rows nor on its place among them, on processors for which TensorFlow takes oneDNN's
+    kernels with AVX-512. On others, and with other sizes, kernels add up some rows in another
+    order, which changes outputs by some 1e-6 of their largest value.
 
     Args:
         encoder: an `Encoder`, frozen or not. It is left as it is. The function is made for its

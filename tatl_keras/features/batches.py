@@ -23,9 +23,8 @@ def encoded_batches(values, modality, encoder, preprocessor, cache, parts, batch
     """Yields the features of values, a batch at a time.
 
     Every batch has `batch_size` rows when the encoder sees it, rounded up to a multiple of 8 and
-    filled up with zeros. So features do not depend on which examples come together, bit for bit:
-    with other numbers of rows CPU kernels sum some rows in another order, and on some processors
-    also in other places of a batch.
+    filled up with zeros. So features do not depend on which examples come together, bit for bit
+    where `inference_function` says so and to rounding elsewhere.
 
     Args:
         values: list of what `rows.value_of` gives.

@@ -32,10 +32,10 @@ def encode_with_beam(
         rows → key of each → not in the cache yet → one of equal ones → groups → encode → files
 
     Keys and files are those of `encode`, and so are the features, bit for bit, on processors of
-    one kind with one `batch_size` that is a multiple of 8, where no kernel lets a row's place in
-    the batch decide how its sums are rounded. On a processor where one does (seen on one with AVX2
-    and no AVX-512), and with other sizes, features may differ by some 1e-7 of the largest, as they
-    do when `encode` is given the rows in another order.
+    one kind with one `batch_size` that is a multiple of 8, if they have AVX-512. On others, and
+    with other sizes, a row's place in the batch decides how its sums are rounded, as
+    `inference_function` tells: features may differ by some 1e-6 of the largest, as they do when
+    `encode` is given the rows in another order.
 
     Rows that cannot be encoded do not stop the pipeline. They are in `failed.jsonl` in the cache,
     one `{"id", "image", "reason"}` a line; the file of an earlier run is replaced, or removed when

@@ -105,7 +105,7 @@ def test_kept_scores_are_scaled_up():
     layer.build((None, 8, 8))
     layer.set_weights([np.zeros((1, 1)), np.zeros((8, 1, 1)), np.eye(8)[:, None]])
     pooled = layer(np.repeat(np.eye(8)[None], 500, axis=0), training=True).numpy()
-    assert set(np.unique(pooled)) == {0.0, 0.25}
+    assert set(np.unique(pooled.round(6))) == {0.0, 0.25}
     assert abs((pooled > 0).mean() - 0.5) < 5 * 0.5 / 4000**0.5
 
 

@@ -44,7 +44,10 @@ def test_a_row_alone_and_rows_in_another_order(loaded, asked, answers, rng):
     for name, feed in asked.items():
         for rows in ([0], [3], [6], rng.permutation(7), [5, 0, 0]):
             answer = ask(loaded.signatures[name], rows_of(feed, rows))
-            compare(answer, rows_of(answers[name], rows), atol=1e-6)
+            expected = rows_of(answers[name], rows)
+            largest = max(np.abs(x).max() for x in expected.values() if x.dtype.kind == "f")
+            assert largest < 100
+            compare(answer, expected, atol=1e-6 * max(1, largest))  # sums round as the largest do
 
 
 def test_a_session_answers_alike_and_in_threads(directory, asked, answers):
