@@ -9,7 +9,7 @@ into the workdir, it shows a certificate that tatl-certify has put there since.
 
 Of a model that writes the texts are measured by chrF, BLEU and exact matches, with intervals and
 beside baselines, which are made of the data of the training; it writes as it did in the training
-where no --sampler, --num_beams or --max_length is given.
+where no flag of a sampler is given.
 """
 
 import contextlib

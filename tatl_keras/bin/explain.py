@@ -11,7 +11,8 @@ explanations.jsonl, a line for each example that is on it. Labels are not needed
 is no best and worst. --count of all examples explains every one of them.
 
 Of a model that writes, a picture shows where it looked while it wrote each word: over the regions
-of the picture, or, of a translation, over the tokens of the source.
+of the picture, or, of a translation, over the tokens of the source. It writes as its training did
+where no flag of a sampler is given.
 """
 
 import contextlib
@@ -110,9 +111,9 @@ def main(arguments):
 
 def _explain(predictor, examples, paths, single, options):
     if predictor.writes_about and single:
-        explain_writing.explain_one(predictor.model, examples, paths)
+        explain_writing.explain_one(predictor, examples, paths)
     elif predictor.writes_about:
-        explain_writing.explain_many(predictor.model, examples, paths, _COUNT.value)
+        explain_writing.explain_many(predictor, examples, paths, _COUNT.value)
     elif single:
         _explain_one(predictor.model, examples, paths, options)
     else:

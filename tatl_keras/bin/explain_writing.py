@@ -31,15 +31,15 @@ def check(predictor, images, texts):
     writing_rows.check(predictor, images, texts)
 
 
-def explain_one(model, examples, paths):
+def explain_one(predictor, examples, paths):
     """Explains the one example of the command line, on the screen and in files.
 
     Args:
-        model: a `Captioner` or `Translator`.
+        predictor: a `Predictor` of a `Captioner` or `Translator`.
         examples: data set of `data.load` with one example.
         paths: the picture and the JSON file to write, or `None`.
     """
-    (one,) = _explained(model, examples, [0])
+    (one,) = _explained(predictor, examples, [0])
     print(_summary(one))
     if paths:
         kind = os.path.splitext(paths[0])[1].lstrip(".").lower()
@@ -47,34 +47,34 @@ def explain_one(model, examples, paths):
         tatl_keras.training.write_json(paths[1], _record(one))
 
 
-def explain_many(model, examples, paths, count):
+def explain_many(predictor, examples, paths, count):
     """Explains some examples, spread evenly over all, on a page and in lines of JSON.
 
     Args:
-        model, examples: as of `explain_one`.
+        predictor, examples: as of `explain_one`.
         paths: the page and the file of lines to write.
         count: int, how many examples at most.
     """
     total = len(examples.ids)
     rows = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int)).tolist()
-    found = _explained(model, examples, rows)
+    found = _explained(predictor, examples, rows)
     lines = [json.dumps(_record(one), ensure_ascii=False, allow_nan=False) + "\n" for one in found]
-    write_whole(paths[0], _page(found, total, *model.encoders).encode())
+    write_whole(paths[0], _page(found, total, predictor.writes_about).encode())
     write_whole(paths[1], "".join(lines).encode())
     print(
         records.table([["id", "written"], *([one["id"], one["generation"].text] for one in found)])
     )
 
 
-def _explained(model, examples, rows):
+def _explained(predictor, examples, rows):
     """A dict for each of some rows: the example, and what the model wrote about it."""
-    (source,) = model.encoders
+    model, source = predictor.model, predictor.writes_about
     wanted, found = set(rows), []
     for row, element in enumerate(examples.as_numpy_iterator()):
         if row in wanted:
             found.append({"row": row, "x": element[0] if isinstance(element, tuple) else element})
     raw = [one["x"][source] for one in found]
-    options = sampler_flags.options() | {"return_details": True}
+    options = sampler_flags.options(predictor.config) | {"return_details": True}
     for one, generation in zip(found, model.generate({source: raw}, **options), strict=True):
         one |= {"id": examples.ids[one["row"]], "generation": generation}
         reference = one["x"].get(model.target, b"").decode("utf-8", "replace")

@@ -1,6 +1,8 @@
 """The flags that say how a model that writes chooses its words."""
 
-from absl import flags
+import functools
+
+from absl import app, flags
 
 import tatl_keras
 
@@ -14,13 +16,24 @@ SAMPLER = flags.DEFINE_enum(
 NUM_BEAMS = flags.DEFINE_integer(
     "num_beams", 4, "Texts that --sampler=beam keeps while they grow.", lower_bound=1
 )
+TEMPERATURE = flags.DEFINE_float(
+    "temperature", 1.0, "Below 1, --sampler=random draws likely words more often.", lower_bound=0
+)
+TOP_P = flags.DEFINE_float(
+    "top_p",
+    None,
+    "--sampler=random draws from the fewest words that have this probability together.",
+    lower_bound=0,
+    upper_bound=1,
+)
 MAX_LENGTH = flags.DEFINE_integer(
     "max_length",
     None,
     "Most tokens of a text that is written. Default: those of the longest that can be learned.",
     lower_bound=1,
 )
-NAMES = (SAMPLER.name, NUM_BEAMS.name, MAX_LENGTH.name)
+_OF_SAMPLERS = {"greedy": (), "beam": (NUM_BEAMS,), "random": (TEMPERATURE, TOP_P)}
+NAMES = tuple(flag.name for flag in (SAMPLER, *sum(_OF_SAMPLERS.values(), start=()), MAX_LENGTH))
 
 
 def options(config=None):
@@ -29,15 +42,27 @@ def options(config=None):
     Args:
         config: `config.json` of a run, whose flags hold where the command line has none; or `None`
             for the defaults.
+
+    Raises:
+        app.UsageError: the command line has a flag of another sampler.
     """
     samplers, known = tatl_keras.models.samplers, config["flags"] if config else {}
-    sampler, num_beams, max_length = (
-        flag.value if flag.present else known.get(flag.name, flag.value)
-        for flag in (SAMPLER, NUM_BEAMS, MAX_LENGTH)
-    )
+
+    def value(flag):
+        return flag.value if flag.present else known.get(flag.name, flag.value)
+
+    name = value(SAMPLER)
+    for other, theirs in _OF_SAMPLERS.items():
+        for flag in theirs:
+            if other != name and flag.present:
+                raise app.UsageError(
+                    f"--{flag.name} goes with --sampler={other}. Received: "
+                    f"--{flag.name}={flag.value} for the sampler {name}"
+                )
+    made = {flag.name: value(flag) for flag in _OF_SAMPLERS[name]}
     make = {
         "greedy": samplers.GreedySampler,
-        "beam": lambda: samplers.BeamSampler(num_beams),
-        "random": lambda: samplers.RandomSampler(seed=0),
+        "beam": samplers.BeamSampler,
+        "random": functools.partial(samplers.RandomSampler, seed=0),
     }
-    return {"sampler": make[sampler](), "max_length": max_length}
+    return {"sampler": make[name](**made), "max_length": value(MAX_LENGTH)}

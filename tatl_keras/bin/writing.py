@@ -26,6 +26,7 @@ def check(task):
         refuse(_OF_WRITERS, "a model that classifies")
         return
     refuse(_OF_CLASSIFIERS, "a model that writes")
+    sampler_flags.options()  # an error of theirs comes before the training
     if importlib.util.find_spec("sacrebleu") is None:
         raise ImportError(
             "Models that write are measured with the package sacrebleu: "

@@ -28,10 +28,10 @@ def translator(tmp_path_factory):
 
 
 def test_a_caption_word_by_word(pretrained, picture):
-    outcome = succeed("explain", f"--model={pretrained}", picture, *FAST, "--output=why.png")
+    outcome = succeed("explain", f"--model={pretrained}", picture, "--output=why.png")
     assert tf.io.decode_png(tf.io.read_file("why.png")).shape[0] > 200
     found = read_json("why.json")
-    model = trained_runs.load_model(str(pretrained))
+    model = trained_runs.load_model(str(pretrained))  # of a run with --sampler=greedy
     (written,) = model.generate({"image": [str(picture)]}, max_length=4, return_details=True)
     assert (found["written"], found["id"]) == (written.text, str(picture))
     assert found["grid"] == [4, 4] and found["reference"] is None and found["valid"]
@@ -48,7 +48,7 @@ def test_a_caption_word_by_word(pretrained, picture):
 
 
 def test_a_page_of_the_runs_own_examples(pretrained):
-    outcome = succeed("explain", f"--workdir={pretrained}", *FAST, "--count=2", "--output=page")
+    outcome = succeed("explain", f"--workdir={pretrained}", "--count=2", "--output=page")
     first, last = read_lines("page/explanations.jsonl")
     assert first["id"] != last["id"] and first["reference"] and first["words"]
     with open("page/gallery.html", encoding="utf-8") as file:

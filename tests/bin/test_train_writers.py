@@ -11,7 +11,7 @@ import tensorflow as tf
 from absl.testing import flagsaver
 
 from tatl_keras import data, models, training, zoo
-from tatl_keras.bin import common, evaluate, fitting, sampler_flags, train
+from tatl_keras.bin import common, fitting, train
 from tatl_keras.data import synthetic
 from tests.bin.conftest import read_json, read_lines, run_program, succeed
 from tests.bin.written_texts import cosine, recomputed, trigrams
@@ -217,24 +217,6 @@ def test_a_translator_ends_with_averaged_weights(pairs, tmp_path):
     assert f"validation accuracy  {soup['accuracy']:.1%} of next tokens; mean of epochs" in out
 
 
-@pytest.mark.parametrize(
-    ("words", "sampler", "max_length"),
-    [
-        ([], ("BeamSampler", 3), 9),
-        (["--sampler=greedy"], ("GreedySampler", None), 9),
-        (["--num_beams=5", "--max_length=4"], ("BeamSampler", 5), 4),
-    ],
-)
-def test_flags_of_the_run_hold_where_none_is_given(words, sampler, max_length):
-    config = {"flags": {"sampler": "beam", "num_beams": 3, "max_length": 9}}
-    with flagsaver.flagsaver():
-        common.parse(["tatl-evaluate", *words], evaluate)
-        found = sampler_flags.options(config)
-    made = found["sampler"]
-    assert (type(made).__name__, made.get_config().get("num_beams")) == sampler
-    assert found["max_length"] == max_length
-
-
 def test_smoke_builds_every_kind_of_model_that_writes(monkeypatch, tmp_path):
     kinds, built = {}, {}
     for name in [*zoo.list_models(task="caption"), *zoo.list_models(task="translate")]:
@@ -269,6 +251,7 @@ def test_names_of_emoji_are_data(tmp_path):
     [
         ([*CAPTION, "--head_solver=exact"], "--head_solver must be left out for a model that writ"),
         ([*CAPTION, "--class_texts=names"], "Received: names"),
+        ([*CAPTION, "--top_p=0.9"], "--top_p goes with --sampler=random"),
         (["--model=test_efficientnet_bert_concat", "--num_beams=3"],
          "--num_beams must be left out for a model that classifies. Received: 3"),
         (["--model=test_efficientnet_bert_concat", "--label_smoothing=0.3"], "Received: 0.3"),
