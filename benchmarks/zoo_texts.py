@@ -24,7 +24,8 @@ from tatl_keras.zoo.card_texts import result_row
 
 _MODELS = flags.DEFINE_list(
     "models",
-    zoo.list_models("efficientnet_lite0_*_caption") + ["lstm_translate", "transformer_translate"],
+    zoo.list_models("efficientnet_lite0_*_caption")
+    + [name for name in zoo.list_models(task="translate") if not name.startswith("test_")],
     "Models of the zoo.",
 )
 _SEEDS = flags.DEFINE_list("seeds", ["0"], "Seeds of initial weights and order.")

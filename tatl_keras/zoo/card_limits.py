@@ -5,6 +5,8 @@ from tatl_keras.zoo.card_texts import text_limit_lines
 from tatl_keras.zoo.provenance import provenance
 from tatl_keras.zoo.registry import CLASSIFY
 
+_ENGLISH = ("minilm", "bert_base")
+
 
 def limit_lines(entry):
     """Lines of Markdown.
@@ -13,8 +15,9 @@ def limit_lines(entry):
         entry: a `zoo.Spec`.
     """
     lines = ["- Pictures are taken as they are stored: EXIF rotation is not applied."]
+    english = ["- The text encoder knows English."] if entry.text in _ENGLISH else []
     if entry.task != CLASSIFY:
-        return [*(lines if entry.image else []), *text_limit_lines(entry)]
+        return [*(lines if entry.image else []), *text_limit_lines(entry), *english]
     if entry.fusion == "no_harm":
         lines.append(
             "- Rows without text are answered as by the image-only model. A text that does not "
@@ -25,8 +28,7 @@ def limit_lines(entry):
         lines += _limits_of_class_texts(entry)
     elif entry.image and entry.text:
         lines.append("- Rows without a picture or without text are legal; accuracy falls there.")
-    if entry.text in ("minilm", "bert_base"):
-        lines.append("- The text encoder knows English.")
+    lines += english
     if learns_from_scratch(entry.image):
         lines.append(
             "- There are no pretrained weights: it needs far more pictures than the others."

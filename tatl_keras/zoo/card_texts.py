@@ -116,8 +116,7 @@ def text_limit_lines(entry):
         ]
     return [
         *shared,
-        "- No weights are pretrained: it translates what is like the pairs it has learned from, in "
-        "their direction.",
+        "- It translates what is like the pairs it has learned from, in their direction.",
         '- An empty text is translated as "".',
     ]
 

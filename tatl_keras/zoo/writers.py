@@ -14,10 +14,16 @@ _CAPTIONERS = (
     (("resnet50", "efficientnet_lite0", "test_efficientnet"), ("transformer", "lstm")),
     (("vit_b16",), ("transformer",)),
 )
-# Sizes for some thousand short texts; `test_*` are as small as they can be.
-_SIZES = {
+# Sizes for some thousand short texts: of models that learn to read as well, and of decoders on
+# frozen tokens, which say much, so that more weights are worth it. `test_*` are as small as they
+# can be.
+_FROM_NOTHING = {
     "transformer": {"hidden_dim": 128, "num_layers": 2, "num_heads": 4, "dropout": 0.1},
     "lstm": {"hidden_dim": 128, "embedding_dim": 128, "attention_dim": 128, "dropout": 0.3},
+}
+_ON_FROZEN = {
+    "transformer": {"hidden_dim": 256, "num_layers": 2, "num_heads": 4, "dropout": 0.3},
+    "lstm": {"hidden_dim": 256, "embedding_dim": 256, "attention_dim": 256, "dropout": 0.4},
 }
 _TINY = {
     "transformer": {"hidden_dim": 16, "num_layers": 1, "num_heads": 2, "dropout": 0.0},
@@ -41,14 +47,14 @@ def _add(name, summary, compose, parts, arguments):
 def _add_captioner(image, decoder):
     encoder, title = _IMAGES[image]
     tiny = image.startswith("test_")
-    arguments = _TINY[decoder] | _TINY_TEXT if tiny else _SIZES[decoder]
+    arguments = _TINY[decoder] | _TINY_TEXT if tiny else _ON_FROZEN[decoder]
     summary = f"{title} and {_DECODERS[decoder]} that writes captions."
     parts = {"image": encoder, "decoder": decoder}
     _add(f"{image}_{decoder}_caption", summary, compose_captioner, parts, arguments)
 
 
 def _add_translator(kind, tiny):
-    arguments = dict(_TINY[kind] | _TINY_TEXT if tiny else _SIZES[kind])
+    arguments = dict(_TINY[kind] | _TINY_TEXT if tiny else _FROM_NOTHING[kind])
     sizes = ("hidden_dim", "num_layers", "num_heads", "dropout")
     if kind == "lstm":
         half = {"units": arguments["hidden_dim"] // 2, "embedding_dim": arguments["embedding_dim"]}
@@ -63,6 +69,12 @@ def _add_translator(kind, tiny):
     _add(name, summary, compose_translator, parts, arguments)
 
 
+def _add_frozen_translator(decoder):
+    summary = f"A frozen MiniLM and {_DECODERS[decoder]} that writes: a translation from English."
+    parts = {"text": "minilm", "decoder": decoder}
+    _add(f"minilm_{decoder}_translate", summary, compose_translator, parts, _ON_FROZEN[decoder])
+
+
 def _register_all():
     for images, decoders in _CAPTIONERS:
         for image in images:
@@ -71,6 +83,7 @@ def _register_all():
     for kind in _DECODERS:
         for tiny in (False, True):
             _add_translator(kind, tiny)
+        _add_frozen_translator(kind)
 
 
 _register_all()

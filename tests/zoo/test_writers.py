@@ -16,8 +16,10 @@ CAPTIONERS = [
     *("test_efficientnet_lstm_caption", "test_efficientnet_transformer_caption"),
     "vit_b16_transformer_caption",
 ]
-TRANSLATORS = ["lstm_translate", "test_lstm_translate", "test_transformer_translate",
-               "transformer_translate"]  # fmt: skip
+TRANSLATORS = [
+    *("lstm_translate", "minilm_lstm_translate", "minilm_transformer_translate"),
+    *("test_lstm_translate", "test_transformer_translate", "transformer_translate"),
+]
 WRITERS = CAPTIONERS + TRANSLATORS
 
 
@@ -89,7 +91,9 @@ def test_a_card_shows_texts_beside_baselines():
     assert "chrF 40.0 over 1 seed on 20 held-out" in alone
     assert "| 2 | 48.0 | 7.0 | 25.0% | 4.0 | 3 |" in text
     assert 'zoo.build("lstm_translate")' in text and "| decoder | `lstm` |" in text
-    assert "No weights are pretrained" in text and "EXIF" not in text
+    assert "the pairs it has learned from, in their direction.\n" in text and "EXIF" not in text
+    frozen = cards.card("minilm_lstm_translate")
+    assert "The text encoder knows English." in frozen
     assert "Not verified here: see `tatl-zoo verify lstm_translate`." in text
     assert "Not measured yet." in cards.card("resnet50_lstm_caption")
     assert "EXIF" in cards.card("resnet50_lstm_caption")
