@@ -12,6 +12,7 @@ Writes benchmarks/results/writing.csv, one row a task, method and seed.
 """
 
 import collections
+import itertools
 import json
 import math
 import os
@@ -82,10 +83,10 @@ def translations(language):
 def measure(task, train, test, texts, groups, baselines, names):
     """Trains each kind of decoder from each seed; rows of these and of the baselines."""
     rows, best = [], None
-    for name in (name.format(kind) for name in names for kind in _KINDS.value):
+    for name, kind in itertools.product(names, _KINDS.value):
         for seed in map(int, _SEEDS.value):
             keras.utils.set_random_seed(seed)
-            model = zoo.build(name, seed=seed, sequence_length=16)
+            model = zoo.build(name.format(kind), seed=seed, sequence_length=16)
             frozen = all(encoder.frozen for encoder in model.encoders.values())
             options = {"feature_cache": "memory" if frozen else None}
             steps = _EPOCHS.value * math.ceil(len(train) / _BATCH)
